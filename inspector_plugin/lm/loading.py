@@ -1,0 +1,221 @@
+"""Loading a frozen causal language model, once per process."""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from inspector_plugin.errors import ModelError, OptionError, one_of
+from inspector_plugin.lm.catalog import installed_folder, is_catalog_name
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_FINGERPRINT_VALUES = 4096
+
+_loaded: weakref.WeakValueDictionary[tuple[str, str, str], LanguageModel]
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A causal language model in evaluation mode, with its tokenizer.
+
+    Attributes:
+        name: What the user called it: hub id, folder, GGUF file or installed name.
+        model: The Hugging Face model, frozen.
+        tokenizer: Its tokenizer.
+        fingerprint: Hash of the weights (see `weight_fingerprint`).
+        max_tokens: The most tokens that the model can read at once.
+        device: Where it runs.
+        dtype: The name of its number format, "float32" or "bfloat16".
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    fingerprint: str
+    max_tokens: int
+    device: torch.device
+    dtype: str
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return int(self.model.config.get_text_config().num_hidden_layers)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of a hidden state."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, weights and number format, for results and cards."""
+        return {"model": self.name, "fingerprint": self.fingerprint, "dtype": self.dtype}
+
+
+_loaded = weakref.WeakValueDictionary()
+
+
+def load_language_model(
+    name: str, device: str | None = None, dtype: str | None = None
+) -> LanguageModel:
+    """Load a language model, or return the one that this process already holds.
+
+    Only safetensors and GGUF weights are read, and no code that comes with a model is run.
+
+    Args:
+        name: A name that `inspector models` installed, a folder, a GGUF file or a hub id.
+        device: A torch device; CUDA where there is one if None.
+        dtype: "float32" or "bfloat16"; float32 on a CPU and bfloat16 on CUDA if None.
+
+    Raises:
+        ModelError: If the model cannot be found or loaded, or is not a causal language model.
+        OptionError: If the device or the dtype cannot be used.
+    """
+    target = _resolve_device(device)
+    dtype = dtype or ("float32" if target.type == "cpu" else "bfloat16")
+    if dtype not in DTYPES:
+        raise OptionError(one_of(dtype, DTYPES, "dtype"))
+    key = (name, str(target), dtype)
+    language_model = _loaded.get(key)
+    if language_model is None:
+        language_model = _load(name, target, dtype)
+        _loaded[key] = language_model
+    return language_model
+
+
+def weight_fingerprint(model: nn.Module) -> str:
+    """Hash a model's weights, independent of the file they came from.
+
+    Of every parameter, its name, its shape and some 4096 evenly spaced values (all, where there are
+    fewer) go into a SHA-256.
+    The values are rounded to bfloat16 first, so that a model loaded as float32 and as bfloat16 has
+    the same fingerprint. This tells models and fine-tunings apart; it is no proof against somebody
+    who alters single weights on purpose.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        values = parameter.detach().reshape(-1)
+        stride = max(1, values.numel() // _FINGERPRINT_VALUES)
+        sample = values[::stride].to(torch.bfloat16).view(torch.int16).cpu()
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _load(name: str, device: torch.device, dtype: str) -> LanguageModel:
+    source, gguf = locate(name)
+    extra = {"gguf_file": gguf} if gguf else {}
+    try:
+        with _no_progress_bar():
+            return _read(name, source, extra, device, dtype)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(_cannot_load(name, error)) from error
+
+
+def _read(
+    name: str, source: str, extra: dict[str, str], device: torch.device, dtype: str
+) -> LanguageModel:
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False, **extra)
+    _require_causal(config, name)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        source,
+        dtype=DTYPES[dtype],
+        use_safetensors=None if extra else True,
+        trust_remote_code=False,
+        **extra,
+    )
+    model.requires_grad_(False)
+    return LanguageModel(
+        name=name,
+        model=model.eval().to(device),
+        tokenizer=tokenizer,
+        fingerprint=weight_fingerprint(model),
+        max_tokens=_max_tokens(config, tokenizer),
+        device=device,
+        dtype=dtype,
+    )
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers' bar off the terminal: reading a local model takes seconds."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def locate(name: str) -> tuple[str, str | None]:
+    """Find what transformers has to read for a name.
+
+    Returns:
+        The folder or hub id, and the name of the GGUF file in it if it is one.
+
+    Raises:
+        ModelError: If an installed name is not installed, or a path does not exist.
+    """
+    if is_catalog_name(name):
+        return str(installed_folder(name)), None
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return str(path.parent), path.name
+    if path.is_dir():
+        return str(path), None
+    if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf":
+        raise ModelError(f"Language model {name!r}: there is no such file or folder.")
+    return name, None
+
+
+def _resolve_device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        target = torch.device(device)
+    except RuntimeError as error:
+        raise OptionError(f"Device {device!r} is unknown; use cpu, cuda or cuda:N.") from error
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(f"Device {device!r}: this machine offers no CUDA; use cpu.")
+    return target
+
+
+def _require_causal(config: Any, name: str) -> None:
+    encoder_only = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(
+        config, "is_decoder", False
+    )
+    if encoder_only or getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"Language model {name!r} is of type {config.model_type!r}, not a causal decoder; "
+            "choose a causal language model such as a Llama or Qwen."
+        )
+
+
+def _max_tokens(config: Any, tokenizer: Any) -> int:
+    text_config = config.get_text_config()
+    limit = getattr(text_config, "max_position_embeddings", None)
+    return int(limit) if limit else int(tokenizer.model_max_length)
+
+
+def _cannot_load(name: str, error: Exception) -> str:
+    first_line = str(error).strip().split("\n")[0]
+    return (
+        f"Language model {name!r} cannot be loaded ({type(error).__name__}: {first_line}). Without "
+        "a network, give a folder or GGUF file, or run: inspector models install "
+        "smollm2-135m-instruct"
+    )

@@ -1,0 +1,124 @@
+"""From the segments of a prompt to token ids, with the spans that can be pooled over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.loading import LanguageModel
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a prompt.
+
+    Attributes:
+        text: The text.
+        span: The name of the span that these tokens form; None for the prompt's own words. The
+            text of a span is untrusted: special tokens in it are read as ordinary characters.
+    """
+
+    text: str
+    span: str | None = None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A prompt as the model reads it.
+
+    Attributes:
+        token_ids: The token ids.
+        spans: First token and the one after the last, for each named span and for "all".
+        truncated: Whether tokens of a span were left out because the prompt was too long.
+    """
+
+    token_ids: tuple[int, ...]
+    spans: Mapping[str, tuple[int, int]]
+    truncated: bool
+
+
+def encode(
+    language_model: LanguageModel,
+    segments: Sequence[Segment],
+    max_tokens: int | None = None,
+    start_token: bool = True,
+) -> Encoding:
+    """Turn a prompt's segments into token ids.
+
+    Each segment is tokenised by itself, so that a span's tokens are the same in every prompt and
+    no token straddles two segments. A prompt that is too long loses tokens out of the middle of
+    its longest span, until that is as long as the second longest, and so on: the prompt's own
+    words stay whole, and so do the beginning and the end of every span.
+
+    Args:
+        language_model: Whose tokenizer and context length count.
+        segments: The prompt.
+        max_tokens: The most tokens to keep; the model's context length if None.
+        start_token: Whether to begin with the beginning-of-sequence token, for tokenizers that put
+            one in front of every text. A chat template brings its own.
+
+    Raises:
+        ModelError: If the prompt's own words do not fit.
+    """
+    tokenizer = language_model.tokenizer
+    pieces = [_token_ids(tokenizer, segment) for segment in segments]
+    start = _start_token(tokenizer) if start_token else []
+    room = min(max_tokens or language_model.max_tokens, language_model.max_tokens)
+    lengths = [len(piece) for piece in pieces]
+    cut = _fit(lengths, [segment.span is not None for segment in segments], room - len(start))
+    if cut is None:
+        raise ModelError(
+            f"Language model {language_model.name!r} reads at most {room} tokens, and the prompt's "
+            "own words do not fit; choose a model with a longer context."
+        )
+    token_ids = list(start)
+    spans: dict[str, tuple[int, int]] = {}
+    for segment, piece, length in zip(segments, pieces, cut, strict=True):
+        if segment.span is not None:
+            spans[segment.span] = (len(token_ids), len(token_ids) + length)
+        token_ids.extend(_without_middle(piece, length))
+    spans[ALL] = (0, len(token_ids))
+    return Encoding(tuple(token_ids), spans, truncated=cut != lengths)
+
+
+def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:
+    untrusted = segment.span is not None
+    ids: list[int] = tokenizer(
+        segment.text, add_special_tokens=False, split_special_tokens=untrusted, verbose=False
+    ).input_ids
+    return ids
+
+
+def _start_token(tokenizer: Any) -> list[int]:
+    """The beginning-of-sequence token, for tokenizers that put one in front of every text."""
+    with_special = tokenizer("a").input_ids
+    starts = tokenizer.bos_token_id is not None and with_special[0] == tokenizer.bos_token_id
+    return [tokenizer.bos_token_id] if starts else []
+
+
+def _fit(lengths: Sequence[int], can_shrink: Sequence[bool], room: int) -> list[int] | None:
+    """Cap the lengths that can shrink at the highest common level at which all fit."""
+    fixed = sum(length for length, free in zip(lengths, can_shrink, strict=True) if not free)
+    free = sorted(length for length, free in zip(lengths, can_shrink, strict=True) if free)
+    left = room - fixed
+    if left < len(free):
+        return None
+    level = max(lengths, default=0)
+    for index, length in enumerate(free):
+        share = left // (len(free) - index)
+        if length > share:
+            level = share
+            break
+        left -= length
+    pairs = zip(lengths, can_shrink, strict=True)
+    return [min(length, level) if free else length for length, free in pairs]
+
+
+def _without_middle(piece: list[int], length: int) -> list[int]:
+    head = (length + 1) // 2
+    tail = length - head
+    return piece[:head] + piece[len(piece) - tail :]

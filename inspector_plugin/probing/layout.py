@@ -1,0 +1,98 @@
+"""Prompt layouts: how a request is laid out for the language model whose states are probed.
+
+A layout is data, not code: a list of literal texts and fields. A probe pack stores the layout that
+it was trained with, and a judge lays out its requests by the pack's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inspector_plugin.aspects import Aspect
+from inspector_plugin.errors import OptionError, PackError, one_of
+from inspector_plugin.lm.tokens import Segment
+from inspector_plugin.schema import JudgeRequest
+
+FIELDS = ("question", "response")
+
+
+@dataclass(frozen=True)
+class PromptLayout:
+    """The prompt for one aspect.
+
+    Attributes:
+        name: What the layout is called in options and cards.
+        parts: Pairs of kind and value: ("text", literal text) or ("field", "question" or
+            "response").
+    """
+
+    name: str
+    parts: tuple[tuple[str, str], ...]
+
+    def segments(self, request: JudgeRequest) -> list[Segment]:
+        """Lay out a request. Fields become spans; what stands in them is never interpreted."""
+        fields = {"question": request.question, "response": request.response}
+        return [
+            Segment(fields[value], span=value) if kind == "field" else Segment(value)
+            for kind, value in self.parts
+        ]
+
+    @property
+    def spans(self) -> tuple[str, ...]:
+        """The spans that can be pooled over, besides the whole prompt."""
+        return tuple(value for kind, value in self.parts if kind == "field")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a card."""
+        return {"name": self.name, "parts": [{kind: value} for kind, value in self.parts]}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> PromptLayout:
+        """Make the layout that `to_json` wrote.
+
+        Raises:
+            PackError: If it holds anything but literal texts and known fields.
+        """
+        parts = tuple(next(iter(part.items())) for part in row["parts"])
+        for kind, value in parts:
+            if kind not in ("text", "field") or (kind == "field" and value not in FIELDS):
+                raise PackError(f"Prompt layout {row['name']!r}: unknown part {kind}={value!r}.")
+        return PromptLayout(str(row["name"]), parts)
+
+
+def published_layout(aspect: Aspect) -> PromptLayout:
+    """The layout of INSPECTOR: instruction and criteria, question, response, call for a score.
+
+    Source: arXiv 2601.22588, judge prompt; the wording is ours.
+    """
+    scale = "\n".join(f"{score}: {text}" for score, text in enumerate(aspect.criteria, start=1))
+    instruction = (
+        f"Rate the {aspect.title.lower()} of a response to a problem. {aspect.definition}\n\n"
+        f"{scale}\n\nProblem:\n"
+    )
+    return PromptLayout(
+        "published",
+        (
+            ("text", instruction),
+            ("field", "question"),
+            ("text", "\n\nResponse:\n"),
+            ("field", "response"),
+            ("text", "\n\nReturn only the score, a whole number from 1 to 5.\nScore:"),
+        ),
+    )
+
+
+LAYOUTS = {"published": published_layout}
+
+
+def layout_for(name: str, aspect: Aspect) -> PromptLayout:
+    """Return a layout of the given name for an aspect.
+
+    Raises:
+        OptionError: If there is no such layout.
+    """
+    if name not in LAYOUTS:
+        raise OptionError(one_of(name, LAYOUTS, "prompt layout"))
+    return LAYOUTS[name](aspect)

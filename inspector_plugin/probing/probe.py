@@ -1,0 +1,74 @@
+"""A probe: a few classifiers, each on its own representation, whose probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inspector_plugin.lm.forward import FloatArray, HiddenState
+from inspector_plugin.probing.classifiers import Array, ProbeClassifier
+from inspector_plugin.probing.layout import PromptLayout
+from inspector_plugin.probing.representation import Representation
+
+
+@dataclass(frozen=True)
+class ProbeMember:
+    """One classifier and what it looks at."""
+
+    representation: Representation
+    classifier: ProbeClassifier
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe for one aspect, ready to use.
+
+    Attributes:
+        aspect: The aspect's key.
+        layout: How a request is laid out as a prompt.
+        members: The classifiers.
+        record: What its card says besides: rows, figures, the classifier's settings.
+    """
+
+    aspect: str
+    layout: PromptLayout
+    members: tuple[ProbeMember, ...]
+    record: Mapping[str, Any]
+
+    def states(self) -> set[HiddenState]:
+        """The pooled hidden states that the probe asks for."""
+        return {state for member in self.members for state in member.representation.states()}
+
+    def probabilities(self, pooled: FloatArray, order: Sequence[HiddenState]) -> Array:
+        """Return the probability of each label.
+
+        Args:
+            pooled: [rows, states, hidden].
+            order: What the second axis of `pooled` holds.
+
+        Returns:
+            [rows, labels] float64; each row sums to 1.
+        """
+        return average_probabilities(
+            self.members, lambda representation: representation.select(pooled, order)
+        )
+
+
+def average_probabilities(
+    members: Sequence[ProbeMember], features: Callable[[Representation], FloatArray]
+) -> Array:
+    """Average the probabilities of several classifiers.
+
+    Args:
+        members: The classifiers.
+        features: Returns the features of a representation, [rows, features].
+
+    Returns:
+        [rows, labels] float64.
+    """
+    each = [member.classifier.probabilities(features(member.representation)) for member in members]
+    average: Array = np.mean(each, axis=0)
+    return average

@@ -1,0 +1,124 @@
+"""The shipped probe packs and the embedded language model, for real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.cli.main import main
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.catalog import installed_folder
+from inspector_plugin.plugins import create_judge
+from inspector_plugin.probing.packs import read_card, read_pack
+from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.testing import check_judge
+
+NAME = "smollm2-135m-instruct"
+PACKS = shipped_folder("probes") / NAME
+LABELS = ("multiclass", "binary")
+ROWS = [
+    {
+        "id": "eggs",
+        "question": "A hen lays 5 eggs a week. How many do 3 hens lay in 4 weeks?",
+        "response": "One hen lays 5 * 4 = 20 eggs in 4 weeks.\nThree hens lay 3 * 20 = 60 eggs.",
+    },
+    {
+        "id": "eggs",
+        "question": "A hen lays 5 eggs a week. How many do 3 hens lay in 4 weeks?",
+        "response": "hens hens eggs 5 5 5 so maybe 7 or also",
+    },
+    {"id": "none", "question": "What is 2 + 2?", "response": ""},
+]
+
+
+def is_installed() -> bool:
+    try:
+        installed_folder(NAME)
+    except ModelError:
+        return False
+    return True
+
+
+needs_model = pytest.mark.skipif(
+    not is_installed(), reason=f"run: inspector models install {NAME} (make test does)"
+)
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("dataset", ["gsm8k", "gpqa"])
+def test_every_pack_ships_whole_and_with_its_figures(dataset: str, labels: str) -> None:
+    pack = read_pack(PACKS / dataset / labels)
+    assert list(pack.probes) == list(ASPECT_KEYS)
+    assert pack.transferred_to is None
+    assert pack.scale.name == labels
+    for probe in pack.probes.values():
+        figures = probe.record["figures"]
+        for name in ("nested_cross_validation", "surface_counts", "surface_words"):
+            figure = figures[name]["macro_f1"]
+            assert 0 < figure["low"] <= figure["value"] <= figure["high"] < 1
+        assert 0 < figures["chance"]["macro_f1"]["value"] < 1
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_math_is_judged_by_the_gsm8k_packs_and_its_card_says_so(labels: str) -> None:
+    card = read_card(PACKS / "math" / labels)
+    assert (card["transferred"], card["transferred_from"]) == (True, "gsm8k")
+    pack = read_pack(PACKS / "math" / labels)
+    assert (pack.dataset, pack.transferred_to) == ("gsm8k", "math")
+
+
+def test_cards_hold_no_text_of_the_data() -> None:
+    for path in PACKS.rglob("card.json"):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        for aspect in card.get("aspects", {}).values():
+            parts = aspect["layout"]["parts"]
+            assert [part["field"] for part in parts if "field" in part] == ["question", "response"]
+            assert sum(len(part.get("text", "")) for part in parts) < 1000
+
+
+@needs_model
+@pytest.mark.parametrize("labels", LABELS)
+def test_the_judge_keeps_the_contract(labels: str) -> None:
+    check_judge(create_judge(f"inspector:labels={labels}"))
+
+
+@needs_model
+def test_score_judges_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "rows.jsonl", tmp_path / "judged.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    command = ["score", str(source), "--judge", "inspector", "--out", str(out)]
+    assert main([*command, "--dataset", "gsm8k"]) == 0
+    judged = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [{key: row[key] for key in ROWS[0]} for row in judged] == ROWS
+    good, bad, empty = (row["judgements"]["inspector"] for row in judged)
+    for aspect in ASPECT_KEYS:
+        assert sum(good[aspect]["probabilities"].values()) == pytest.approx(1)
+        assert 1 <= good[aspect]["score"] <= 5
+        assert good[aspect]["label"] in range(1, 6)
+        assert empty[aspect]["score"] is None
+        assert empty[aspect]["reason"] == "the response is empty"
+    assert good["fluency"]["score"] > bad["fluency"]["score"]
+
+
+@needs_model
+def test_a_bare_lm_eval_evaluates_and_judges(tmp_path: Path) -> None:
+    folder = installed_folder(NAME)
+    command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--device", "cpu"]
+    command += ["--model_args", f"pretrained={folder},dtype=float32", "--batch_size", "2"]
+    command += ["--tasks", "demo_inspector", "--limit", "2", "--gen_kwargs", "max_gen_toks=64"]
+    command += ["--log_samples", "--output_path", str(tmp_path)]
+    command += ["--metadata", '{"judge": "inspector", "aspects": "fluency,logicality"}']
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    for row in ("exact_match", "fluency", "logicality", "total", "coverage"):
+        assert row in finished.stdout
+    results = json.loads(next(tmp_path.rglob("results_*.json")).read_text())
+    metrics = results["results"]["demo_inspector"]
+    assert 1 <= metrics["fluency,inspector"] <= 5
+    assert metrics["coverage,inspector"] == 1
+    assert "informativeness,inspector" not in metrics

@@ -1,0 +1,157 @@
+"""The judge `inspector` on a tiny language model."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_probes import example_requests, write_pack
+from transformers import LlamaForCausalLM
+
+from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.errors import OptionError, PackError
+from inspector_plugin.judges.probe import InspectorJudge
+from inspector_plugin.judging import judge_all
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.plugins import create_judge
+from inspector_plugin.probing.packs import read_pack, write_transfer
+from inspector_plugin.schema import JudgeRequest
+from inspector_plugin.testing import check_judge
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_lm: Path) -> LanguageModel:
+    return load_language_model(str(tiny_lm))
+
+
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory: pytest.TempPathFactory, lm: LanguageModel) -> Path:
+    root = tmp_path_factory.mktemp("probes")
+    for labels in ("multiclass", "binary"):
+        source = write_pack(root, lm, labels)
+        write_transfer(source.parent.parent / "math" / labels, "math", source)
+    write_pack(root, lm, "multiclass", dataset="gpqa")
+    return root
+
+
+@pytest.mark.parametrize("labels", ["multiclass", "binary"])
+def test_it_keeps_the_contract(probes: Path, labels: str) -> None:
+    check_judge(create_judge(f"inspector:probes={probes},labels={labels}"))
+
+
+def test_a_score_is_what_the_pack_says_of_hugging_faces_hidden_states(
+    probes: Path, lm: LanguageModel
+) -> None:
+    request = example_requests()[3]
+    judgement = create_judge(f"inspector:probes={probes}").judge([request])[0]
+    pack = read_pack(next(probes.glob("*/gsm8k/multiclass")))
+    for aspect in ASPECT_KEYS:
+        probe = pack.probes[aspect]
+        text = "".join(segment.text for segment in probe.layout.segments(request))
+        before = text.index(request.response, text.index("Response:\n"))
+        ids = lm.tokenizer(text, return_offsets_mapping=True)
+        inside = [
+            before <= start and end <= before + len(request.response)
+            for start, end in ids.offset_mapping
+        ]
+        with torch.no_grad():
+            output = lm.model(torch.tensor([ids.input_ids]), output_hidden_states=True)
+        span = output.hidden_states[2][0][inside].numpy()
+        last = output.hidden_states[4][0, -1].numpy()
+        concat = np.concatenate([span.min(0), span.max(0), span.mean(0)])
+        each = [
+            member.classifier.probabilities(features[None])[0]
+            for member, features in zip(probe.members, (concat, last), strict=True)
+        ]
+        expected = np.mean(each, axis=0)
+        score = judgement.aspects[aspect]
+        assert score.probabilities is not None
+        np.testing.assert_allclose(list(score.probabilities.values()), expected, atol=1e-4)
+        assert score.label == 1 + int(expected.argmax())
+        assert score.score == pytest.approx(expected @ np.arange(1, 6), abs=1e-4)
+
+
+def test_only_the_aspects_that_are_asked_for_are_judged(probes: Path) -> None:
+    request = JudgeRequest("How many?", "Five.", aspects=("fluency",), dataset="gsm8k")
+    judgement = create_judge(f"inspector:probes={probes}").judge([request])[0]
+    assert list(judgement.aspects) == ["fluency"]
+
+
+def test_an_aspect_without_a_probe_is_unscored(tmp_path: Path, lm: LanguageModel) -> None:
+    from tiny_probes import make_probe
+
+    from inspector_plugin.probing.folders import pack_folder
+    from inspector_plugin.probing.packs import write_probe
+    from inspector_plugin.probing.training import TrainingPlan, card_head
+
+    plan = TrainingPlan("gsm8k", "binary")
+    folder = pack_folder(tmp_path, lm.name, "gsm8k", "binary")
+    write_probe(folder, card_head(lm, plan, ""), make_probe(lm, "fluency", plan, seed=0))
+    judge = create_judge(f"inspector:probes={tmp_path},labels=binary")
+    judgement = judge.judge(example_requests(1))[0]
+    assert judgement.aspects["fluency"].score is not None
+    assert judgement.aspects["logicality"].reason == (
+        "there is no probe for logicality of this data set"
+    )
+
+
+def test_requests_are_judged_by_the_probes_of_their_data_set(probes: Path) -> None:
+    judge = create_judge(f"inspector:probes={probes}")
+    gsm8k = JudgeRequest("How many?", "Five.", dataset="gsm8k")
+    others = [JudgeRequest("How many?", "Five.", dataset=name) for name in ("math", "gpqa")]
+    first, math, gpqa = judge.judge([gsm8k, *others])
+    assert math == first  # transferred
+    assert gpqa == judge.judge([others[1]])[0]
+    packs = judge.describe()["packs"]
+    assert packs["math"] == {**packs["gsm8k"], "transferred": True}
+    fixed = create_judge(f"inspector:probes={probes},dataset=gsm8k")
+    assert fixed.judge([others[1]])[0] == first
+
+
+def test_without_a_data_set_the_probes_of_gsm8k_judge_and_a_warning_says_so(
+    probes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = create_judge(f"inspector:probes={probes}")
+    with caplog.at_level(logging.WARNING):
+        unnamed = judge.judge([JudgeRequest("How many?", "Five.")] * 2)
+    assert unnamed == judge.judge([JudgeRequest("How many?", "Five.", dataset="gsm8k")] * 2)
+    assert len([r for r in caplog.records if "judging by the gsm8k probes" in r.message]) == 1
+
+
+def test_a_response_longer_than_the_context_is_judged_and_flagged(probes: Path) -> None:
+    judge = create_judge(f"inspector:probes={probes}")
+    long = JudgeRequest("How many?", "One more step. " * 2000, dataset="gsm8k")
+    judgement = judge_all(judge, [long])[0]
+    for score in judgement.aspects.values():
+        assert score.score is not None
+        assert score.flags == ("truncated",)
+        assert score.to_json()["flags"] == ["truncated"]
+
+
+def test_probes_for_another_language_model_are_refused(
+    probes: Path, lm: LanguageModel, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    LlamaForCausalLM(lm.model.config).save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(PackError, match=r"were trained on .*judge with model="):
+        InspectorJudge(model=str(tmp_path), probes=str(next(probes.iterdir())))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ("dataset=gpqa,labels=binary", PackError, "Unknown data set of binary probe packs 'gpqa'"),
+        ("dataset=aime", OptionError, "Unknown value of option 'dataset'"),
+        ("labels=ternary", OptionError, "Unknown value of option 'labels'"),
+        ("batch_tokens=0", OptionError, "at least 1"),
+        ("batch_tokens=many", OptionError, "type int"),
+        ("colour=red", OptionError, "Unknown option 'colour'"),
+    ],
+)
+def test_unusable_options(probes: Path, options: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        create_judge(f"inspector:probes={probes},{options}")

@@ -1,0 +1,256 @@
+"""`inspector train`, whole, on a tiny language model: fit, resume, repeat, judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector_plugin.cli.main import main
+from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.lm.tokens import Encoding
+from inspector_plugin.plugins import create_judge
+from inspector_plugin.probing import features, training
+from inspector_plugin.probing.classifiers import ClassifierSettings
+from inspector_plugin.probing.features import FeatureStore, every_hidden_state, read_features
+from inspector_plugin.probing.figures import all_figures, aspect_scores, label_indices
+from inspector_plugin.probing.packs import read_card, read_pack
+from inspector_plugin.probing.selection import split
+from inspector_plugin.probing.surface import surface_counts
+from inspector_plugin.schema import BINARY, MULTICLASS, JudgeRequest
+from inspector_plugin.scored import ScoredRow, data_sha256, read_scored
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep features in a folder of the test's own, and choose between two classifiers only."""
+    monkeypatch.setenv("INSPECTOR_CACHE_DIR", str(tmp_path / "cache"))
+    few = tuple(ClassifierSettings("logistic_regression", c) for c in (0.1, 1.0))
+    defaults = training.TrainingPlan.__init__.__defaults__
+    assert defaults is not None
+    monkeypatch.setattr(training.TrainingPlan.__init__, "__defaults__", (*defaults[:-1], few))
+
+
+def write_scored(path: Path, aspects: tuple[str, ...] = ("fluency",), per_score: int = 9) -> Path:
+    """Rows whose score shows in the response: the more sums are right, the better."""
+    rows = [
+        {
+            "id": f"{score}-{number}",
+            "question": f"What is {number} + {score}, and twice that?",
+            "response": "So it is. " * (number % 3) + "yes " * score + f"{number + score}.",
+            "aspect": aspect,
+            "score": score,
+        }
+        for aspect in aspects
+        for score in range(1, 6)
+        for number in range(per_score)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def train(data: Path, lm: Path, out: Path, *more: str) -> int:
+    common = ["--dataset", "gsm8k", "--model", str(lm), "--out", str(out), "--jobs", "1"]
+    return main(["train", str(data), *common, "--folds", "3", "--members", "2", *more])
+
+
+def test_from_scored_rows_to_judgements(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    assert train(data, tiny_lm, tmp_path / "out", "--transfer-to", "math") == 0
+    assert "macro F1" in capsys.readouterr().out
+    for labels in ("multiclass", "binary"):
+        folder = next((tmp_path / "out").glob(f"*/gsm8k/{labels}"))
+        entry = read_card(folder)["aspects"]["fluency"]
+        assert entry["rows"] == entry["problems"] == 45
+        figures = entry["figures"]
+        probe = figures["nested_cross_validation"]["macro_f1"]
+        # The score is written into these responses, so that a probe must see it.
+        assert probe["low"] <= probe["value"] <= probe["high"]
+        assert probe["value"] > 2 * figures["chance"]["macro_f1"]["value"] or labels == "binary"
+        assert {"surface_counts", "surface_words"} <= figures.keys()
+        judge = create_judge(f"inspector:probes={tmp_path / 'out'},labels={labels}")
+        good, bad = (
+            JudgeRequest("What is 2 + 5?", "yes " * n + "7.", ("fluency",), "math") for n in (5, 1)
+        )
+        scores = [judgement.aspects["fluency"].score for judgement in judge.judge([good, bad])]
+        assert scores[0] is not None
+        assert scores[1] is not None
+        assert scores[0] > scores[1]
+
+
+def test_the_same_seed_gives_the_same_card_and_arrays(tmp_path: Path, tiny_lm: Path) -> None:
+    data = write_scored(tmp_path / "scored.jsonl", ("fluency", "logicality"))
+    for name in ("one", "two"):
+        assert train(data, tiny_lm, tmp_path / name, "--labels", "binary", "--seed", "4") == 0
+    files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*.*"))
+    assert [path.name for path in files] == [
+        "card.json",
+        "fluency.safetensors",
+        "logicality.safetensors",
+    ]
+    for path in files:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+
+
+def test_a_second_run_trains_and_extracts_nothing(
+    tmp_path: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+    monkeypatch.setattr(features, "pooled_hidden_states", lambda *_: pytest.fail("extracted"))
+    monkeypatch.setattr(training, "train_probe", lambda *_: pytest.fail("trained"))
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+
+
+def test_an_interrupted_run_keeps_the_probes_that_were_done(
+    tmp_path: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl", ("logicality", "fluency"))
+    real = training.train_probe
+    trained: list[str] = []
+
+    def interrupted(aspect: training.AspectData, plan: training.TrainingPlan) -> object:
+        if trained:
+            raise KeyboardInterrupt
+        trained.append(aspect.aspect)
+        return real(aspect, plan)
+
+    monkeypatch.setattr(training, "train_probe", interrupted)
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 130
+    folder = next((tmp_path / "out").glob("*/gsm8k/binary"))
+    assert list(read_card(folder)["aspects"]) == trained == ["logicality"]
+    monkeypatch.setattr(training, "train_probe", real)
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+    assert list(read_pack(folder).probes) == ["logicality", "fluency"]
+
+
+def test_another_run_does_not_mix_with_the_packs_of_the_first(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary", "--seed", "9") == 1
+    assert "another training run; use --overwrite" in capsys.readouterr().err
+    again = ("--labels", "binary", "--seed", "9", "--overwrite")
+    assert train(data, tiny_lm, tmp_path / "out", *again) == 0
+
+
+def test_extraction_goes_on_where_it_stopped(
+    tmp_path: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = load_language_model(str(tiny_lm))
+    encodings = [
+        Encoding(tuple(range(5, 5 + n)), {"all": (0, n), "response": (1, n)}, False)
+        for n in (9, 4, 7, 4, 12)
+    ]
+    wanted = every_hidden_state(lm.layers, ("all", "response"))
+    store = FeatureStore(tmp_path / "features")
+    store.extract(lm, encodings[:3], wanted)
+    real, asked = features.pooled_hidden_states, []
+
+    def spy(language_model, prompts, *more):  # type: ignore[no-untyped-def]
+        asked.extend(prompts)
+        return real(language_model, prompts, *more)
+
+    monkeypatch.setattr(features, "pooled_hidden_states", spy)
+    paths = store.extract(lm, encodings, wanted)
+    # The second prompt of four tokens is the first one over again.
+    assert asked == [encodings[4]]
+    alone = real(lm, encodings, wanted, 1)
+    np.testing.assert_allclose(read_features(paths), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score": float("nan")}, "line 3: the score must be a number from 1 to 5, not nan"),
+        ({"score": 6}, "not 6"),
+        ({"score": "5"}, "not '5'"),
+        ({"score": True}, "not True"),
+        ({"aspect": "beauty"}, "Unknown aspect 'beauty'"),
+        ({"response": 5}, "field 'response' must be text"),
+    ],
+)
+def test_a_bad_row_is_named(
+    tmp_path: Path,
+    tiny_lm: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, object],
+    message: str,
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    lines = data.read_text().splitlines(keepends=True)
+    lines[2] = json.dumps({**json.loads(lines[2]), **change}) + "\n"
+    data.write_text("".join(lines))
+    assert train(data, tiny_lm, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_too_few_rows_are_an_error(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl", per_score=2)
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "multiclass") == 1
+    assert "label 1 occurs in 2 problems" in capsys.readouterr().err
+
+
+def test_rows_without_a_response_are_left_out(tmp_path: Path, tiny_lm: Path) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    empty = {"question": "What?", "response": " ", "aspect": "fluency", "score": 1}
+    with data.open("a") as file:
+        file.write(json.dumps(empty) + "\n")
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+    card = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))
+    assert card["aspects"]["fluency"]["rows"] == 45
+    assert card["training"]["data_sha256"] == data_sha256(read_scored(data))
+
+
+def rows_of(scores: list[float]) -> list[ScoredRow]:
+    return [ScoredRow(str(n), "q", "yes " * n, "fluency", s) for n, s in enumerate(scores)]
+
+
+def test_labels_of_scores() -> None:
+    rows = rows_of([1, 2.4, 3, 3.5, 5])
+    assert list(label_indices(rows, MULTICLASS)) == [0, 1, 2, 3, 4]
+    assert list(label_indices(rows, BINARY)) == [0, 0, 0, 1, 1]
+
+
+def test_the_score_is_the_expected_value_and_the_label_the_likeliest() -> None:
+    (score,) = aspect_scores(np.array([[0.1, 0.2, 0.0, 0.4, 0.3]]), MULTICLASS)
+    assert score.label == 4
+    assert score.score == pytest.approx(0.1 + 0.4 + 1.6 + 1.5)
+    assert score.probabilities == {1: 0.1, 2: 0.2, 3: 0.0, 4: 0.4, 5: 0.3}
+
+
+def test_figures_of_perfect_predictions_are_one_and_chance_is_not() -> None:
+    rows = rows_of([float(1 + n % 5) for n in range(50)])
+    labels = label_indices(rows, MULTICLASS)
+    folds = split(labels, np.array([row.id for row in rows]), 5, seed=0)
+    figures = all_figures(np.eye(5)[labels], rows, MULTICLASS, folds, seed=0)
+    for name in ("macro_f1", "accuracy", "quadratic_kappa", "spearman"):
+        assert figures["nested_cross_validation"][name]["value"] == pytest.approx(1, abs=1e-4)
+    assert 0.1 < figures["chance"]["macro_f1"]["value"] < 0.3
+
+
+def test_surface_counts_by_hand() -> None:
+    text = "**Sum**: 3 + 4 = 7.\n\n1. Is it \\boxed{7}?\n- Yes."
+    expected = {
+        0: len(text),
+        1: 12,  # words
+        2: 4,  # lines
+        3: 2,  # paragraphs
+        4: 5,  # digits
+        5: 5,  # numbers
+        6: 1,  # equal signs
+    }
+    counts = surface_counts([text])[0]
+    assert counts.shape == (14,)
+    assert {index: int(counts[index]) for index in expected} == expected
+    # operators, list items, bold marks, latex commands, boxed answers, questions, sentences
+    assert [int(count) for count in counts[7:]] == [6, 2, 2, 1, 1, 1, 4]

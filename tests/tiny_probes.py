@@ -1,0 +1,63 @@
+"""Probe packs for the tiny language model, fitted to random labels in a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from inspector_plugin.aspects import ASPECT_KEYS, get_aspect
+from inspector_plugin.lm.forward import pooled_hidden_states
+from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.tokens import encode
+from inspector_plugin.probing.classifiers import ClassifierSettings, fit_classifier
+from inspector_plugin.probing.folders import pack_folder
+from inspector_plugin.probing.layout import published_layout
+from inspector_plugin.probing.packs import write_probe
+from inspector_plugin.probing.probe import Probe, ProbeMember
+from inspector_plugin.probing.representation import Representation
+from inspector_plugin.probing.training import TrainingPlan, card_head
+from inspector_plugin.schema import JudgeRequest
+
+MEMBERS = (Representation(1, "response", "concat"), Representation(3, "all", "last"))
+SETTINGS = ClassifierSettings("logistic_regression", 1.0)
+
+
+def example_requests(count: int = 15) -> list[JudgeRequest]:
+    """Responses of our own to word problems of our own."""
+    return [
+        JudgeRequest(
+            f"A crate holds {n + 2} melons. How many do {n + 3} crates hold?",
+            f"{n + 2} * {n + 3} = {(n + 2) * (n + 3) + n % 2}.\n" + "So that is it. " * (n % 5),
+            dataset="gsm8k",
+        )
+        for n in range(count)
+    ]
+
+
+def write_pack(
+    root: Path, language_model: LanguageModel, labels: str, dataset: str = "gsm8k"
+) -> Path:
+    """Write a pack of five probes below a root, and return its folder."""
+    plan = TrainingPlan(dataset, labels)
+    folder = pack_folder(root, language_model.name, dataset, labels)
+    head = card_head(language_model, plan, "0" * 64)
+    for number, aspect in enumerate(ASPECT_KEYS):
+        write_probe(folder, head, make_probe(language_model, aspect, plan, seed=number))
+    return folder
+
+
+def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, seed: int) -> Probe:
+    """Fit a probe to labels that are random, but each of which occurs."""
+    layout = published_layout(get_aspect(aspect))
+    requests = example_requests()
+    encodings = [encode(language_model, layout.segments(request)) for request in requests]
+    order = sorted({state for member in MEMBERS for state in member.states()})
+    pooled = pooled_hidden_states(language_model, encodings, order)
+    label_count = len(plan.scale.labels)
+    labels = np.random.default_rng(seed).permutation(np.arange(len(requests)) % label_count)
+    members = tuple(
+        ProbeMember(member, fit_classifier(SETTINGS, member.select(pooled, order), labels, seed))
+        for member in MEMBERS
+    )
+    return Probe(aspect, layout, members, {"classifier": SETTINGS.to_json()})

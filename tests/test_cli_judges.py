@@ -1,0 +1,78 @@
+"""`inspector judges`, and the tables that commands print."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_plugin import plugin_folder, write_plugin
+
+from inspector_plugin import __version__
+from inspector_plugin.cli.main import main
+from inspector_plugin.report.table import make_table, plain, print_tables
+
+HOOK = """
+@hookimpl
+def register_judges(register):
+    register(Backend("fixed", "one score\\x1b[2J", "m:f", (Option("value", "it", int, 3),)))
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Path]:
+    write_plugin(tmp_path, "fixed-judge", HOOK)
+    write_plugin(tmp_path, "broken-judge", "import not_there_at_all")
+    with plugin_folder(tmp_path):
+        yield tmp_path
+
+
+def test_tables(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judges"]) == 0
+    printed = capsys.readouterr()
+    for words in (
+        ["recorded", "inspector_plugin", __version__, "stored scores"],
+        ["fixed", "fixed-judge", "1.2", "one score"],
+        ["labels", "str", "multiclass", "multiclass, binary", "scores 1-5 as stored"],
+        ["value", "int", "3", "it"],
+    ):
+        assert any(all(word in line for word in words) for line in printed.out.splitlines()), words
+    assert "\x1b" not in printed.out
+    assert printed.err.startswith("inspector judges: Plugin 'broken-judge': ModuleNotFoundError")
+    assert printed.err.count("\n") == 1
+
+
+def test_json(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judges", "--json"]) == 0
+    printed = capsys.readouterr()
+    judges = {judge["name"]: judge for judge in json.loads(printed.out)}
+    assert {"inspector", "recorded"} <= set(judges)
+    assert judges["fixed"] == {
+        "name": "fixed",
+        "plugin": "fixed-judge",
+        "version": "1.2",
+        "summary": "one score\x1b[2J",
+        "options": [{"name": "value", "help": "it", "type": "int", "default": 3, "choices": []}],
+    }
+    assert "broken-judge" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("piñata [bold]x[/bold] π", "piñata [bold]x[/bold] π"),
+        ("a\nb\tc", "a b c"),
+        ("\x1b[31m\x00\x9b\u202eevil\ud800", "\ufffd[31m\ufffd\ufffd\ufffdevil\ufffd"),
+    ],
+)
+def test_plain_text(text: str, printed: str) -> None:
+    assert plain(text) == printed
+
+
+def test_tables_print_untrusted_text_as_text() -> None:
+    file = io.StringIO()
+    print_tables(make_table("[red]t", ["[b]c"], [["[link=x]y\x1b[2J"]]), file=file)
+    lines = [line.strip() for line in file.getvalue().splitlines() if line.strip()]
+    assert (lines[0], lines[1], lines[-1]) == ("[red]t", "[b]c", "[link=x]y\ufffd[2J")

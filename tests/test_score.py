@@ -1,0 +1,305 @@
+"""`inspector score`: judging a file of rows, from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_plugin import plugin_folder, write_plugin
+
+from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.cli.main import main
+from inspector_plugin.scoring import ROWS_PER_CHUNK
+
+# Scores by the digit that the response ends with; DELAY makes it slow enough to interrupt.
+DIGIT = r"""
+import os, time
+from inspector_plugin.schema import Usage
+
+class Digit(Judge):
+    def judge(self, requests):
+        time.sleep(float(os.environ.get("DELAY", 0)) * len(requests))
+        return [
+            Judgement({key: self.score(r.response) for key in r.aspects}, Usage(calls=1))
+            for r in requests
+        ]
+    def score(self, response):
+        digit = response[-1:]
+        if not digit.isdigit():
+            return unscored("\x1b[31mno digit in [red]" + response)
+        label = min(max(int(digit), 1), 5)
+        return AspectScore(float(label), label, {k: float(k == label) for k in range(1, 6)})
+
+@hookimpl
+def register_judges(register):
+    register(Backend("digit", "the last digit", lambda device: Digit(), (Option("device", ""),)))
+"""
+ROWS = [
+    {"id": n, "question": f"What is {n}?", "prediction": f"It is {n}", "extra": [n, "π\u2028"]}
+    for n in range(3 * ROWS_PER_CHUNK + 5)
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    write_plugin(tmp_path, "digit-judge", DIGIT)
+    monkeypatch.chdir(tmp_path)
+    write("in.jsonl", ROWS)
+    with plugin_folder(tmp_path):
+        yield tmp_path
+
+
+def write(path: str, rows: list[dict[str, Any]]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def read(path: str = "out.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
+
+
+def score(*arguments: str, file: str = "in.jsonl", out: str = "out.jsonl") -> int:
+    judge = () if "--judge" in arguments else ("--judge", "digit")
+    return main(["score", file, "--out", out, *judge, *arguments])
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, **files: str) -> str:
+    capsys.readouterr()
+    assert score(*arguments, **files) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1, "an error is one line"
+    assert printed.err.startswith("inspector score: error: ")
+    return printed.err
+
+
+def test_every_output_line_is_the_input_line_and_its_judgements(folder: Path) -> None:
+    assert score("--aspects", "fluency,logicality") == 0
+    lines = read()
+    assert [{k: v for k, v in line.items() if k != "judgements"} for line in lines] == ROWS
+    expected = {
+        "score": 3.0,
+        "label": 3,
+        "probabilities": {"1": 0.0, "2": 0.0, "3": 1.0, "4": 0.0, "5": 0.0},
+        "reason": None,
+    }
+    assert lines[3]["judgements"] == {"digit": {"logicality": expected, "fluency": expected}}
+
+
+def test_aspect_field_judges_one_aspect(folder: Path) -> None:
+    write("in.jsonl", [row | {"kind": ASPECT_KEYS[row["id"] % 5]} for row in ROWS])
+    assert score("--aspect-field", "kind", "--limit", "5") == 0
+    assert [list(line["judgements"]["digit"]) for line in read()] == [[k] for k in ASPECT_KEYS]
+
+
+def test_unscored_rows_are_counted_and_hostile_text_is_not_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("in.jsonl", [*ROWS[:2], ROWS[2] | {"prediction": " "}, ROWS[3] | {"prediction": "x"}])
+    assert score("--aspects", "fluency", "--summary", "summary.json") == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "[red]x" in printed
+    assert "digit, this run: 3 calls" in printed
+    summary = json.loads(Path("summary.json").read_text())
+    assert summary["judges"]["digit"]["usage"]["calls"] == 3
+    assert summary["judges"]["digit"]["aspects"]["fluency"] == {
+        "asked": 4,
+        "scored": 2,
+        "coverage": 0.5,
+        "mean": 1.0,
+        "unscored": {"the response is empty": 1, "\x1b[31mno digit in [red]x": 1},
+    }
+    reasons = [line["judgements"]["digit"]["fluency"]["reason"] for line in read()]
+    assert reasons[:3] == [None, None, "the response is empty"]
+
+
+def test_agreement_with_a_reference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = [
+        {"question": f"What is {n}?", "response": f"It is {n}", "aspect": "fluency", "score": n}
+        for n in range(1, 6)
+    ]
+    write("stored.jsonl", stored)
+    options = ("--reference", "recorded:path=stored.jsonl", "--aspects", "fluency")
+    assert score(*options, "--summary", "summary.json") == 0
+    printed = capsys.readouterr().out
+    assert "Agreement of digit with the reference recorded, 95% interval" in printed
+    assert "1.000 [1.000, 1.000]" in printed
+    summary = json.loads(Path("summary.json").read_text())
+    assert summary["reference"] == "recorded"
+    agreement = summary["judges"]["digit"]["agreement"]["fluency"]
+    assert agreement["n"] == 5
+    assert agreement["statistics"]["somers_d"]["value"] == pytest.approx(1)
+    assert "agreement" not in summary["judges"]["recorded"]
+    assert set(read()[2]["judgements"]) == {"digit", "recorded"}
+
+
+def test_too_few_pairs_are_not_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("stored.jsonl", [ROWS[1] | {"aspect": "fluency", "score": 1}])
+    assert score("--reference", "recorded:path=stored.jsonl", "--aspects", "fluency") == 0
+    assert capsys.readouterr().out.count("not enough") == 2 * 5  # fluency and overall
+
+
+def test_judgements_of_an_earlier_file_are_kept(folder: Path) -> None:
+    earlier = {"person": {"fluency": {"score": 2}}, "digit": {"old": True}}
+    write("in.jsonl", [ROWS[1] | {"judgements": earlier}])
+    assert score("--aspects", "fluency") == 0
+    [line] = read()
+    assert line["judgements"]["person"] == earlier["person"]
+    assert line["judgements"]["digit"]["fluency"]["score"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not a JSON object"),
+        ('{"question": "q"}', "line 2: field 'response' or 'prediction' is missing"),
+        ('{"response": "r"}', "line 2: field 'question' is missing"),
+        ('{"question": "q", "response": 3}', "line 2: field 'response' must be text, not int"),
+        ('{"question": "q", "response": "r", "dataset": 3}', "field 'dataset' must be text"),
+        ('{"question": "q", "response": "r", "judgements": 3}', "'judgements' is not an object"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_bad_rows_are_found_before_judging(
+    capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    Path("in.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + line + "\n")
+    assert message in error_of(capsys)
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--judge", "digits"), "Did you mean 'digit'?"),
+        (("--judge", "digit:size=1"), "Judge 'digit': Unknown option 'size'"),
+        (("--judge", "digit", "--judge", "digit"), "Judge 'digit' is given twice"),
+        (("--aspects", "fluenzy"), "Unknown aspect 'fluenzy'"),
+        (("--aspect-field", "kind"), "line 1: field 'kind' is missing"),
+        (("--aspect-field", "question"), "line 1: Unknown aspect 'What is 0?'"),
+        (
+            ("--reference", "recorded:path=bad.jsonl"),
+            "the score must be a number from 1 to 5, not nan",
+        ),
+        (("--out", "in.jsonl"), "is the input itself"),
+        (("--out", "out.jsonl.gz"), "plain JSONL"),
+        (("--out", "in.jsonl/out.jsonl"), "Cannot write"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_bad_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    write("bad.jsonl", [ROWS[0] | {"aspect": "fluency", "score": float("nan")}])
+    assert message in error_of(capsys, *arguments)
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_files_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.jsonl").write_text("\n")
+    assert "holds no rows" in error_of(capsys, file="empty.jsonl")
+    assert "Cannot read" in error_of(capsys, file="absent.jsonl")
+
+
+@pytest.mark.parametrize("cut", [1, 40, 300])
+def test_an_interrupted_run_goes_on(folder: Path, cut: int) -> None:
+    assert score() == 0
+    whole = Path("out.jsonl").read_bytes()
+    Path("out.jsonl").write_bytes(whole[: len(whole) * 2 // 3 - cut])
+    assert score() == 0
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def test_a_finished_part_is_not_judged_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score("--limit", "7") == 0
+    first = Path("out.jsonl").read_bytes()
+    monkeypatch.setenv("DELAY", "not a number")  # judging anything would fail
+    assert score("--limit", "7", "--summary", "summary.json") == 0
+    assert Path("out.jsonl").read_bytes() == first
+    counted = json.loads(Path("summary.json").read_text())["judges"]["digit"]["aspects"]
+    assert counted["overall"]["scored"] == 35
+    monkeypatch.setenv("DELAY", "0")
+    assert score() == 0
+    assert len(read()) == len(ROWS)
+    assert "more than the 7 rows asked for" in error_of(capsys, "--limit", "7")
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_run_is_not_continued(capsys: pytest.CaptureFixture[str]) -> None:
+    assert score("--limit", "2") == 0
+    assert "another run (other aspects in" in error_of(capsys, "--aspects", "fluency")
+    assert "(other judges in" in error_of(capsys, "--judge", "digit:device=x")
+    write("in.jsonl", ROWS[:9])
+    assert "(other input_sha256 in" in error_of(capsys)
+    assert score("--overwrite") == 0
+    assert len(read()) == 9
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("out.jsonl.run.json", None, "no out.jsonl.run.json says what made it"),
+        ("out.jsonl.run.json", "{", "Cannot read out.jsonl.run.json"),
+        ("out.jsonl", '{"judgements": {"digit": 3}}\n', "line 1: not a line that this run wrote"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_outputs_that_were_tampered_with(
+    capsys: pytest.CaptureFixture[str], file: str, content: str | None, message: str
+) -> None:
+    assert score("--limit", "2") == 0
+    if content is None:
+        Path(file).unlink()
+    else:
+        Path(file).write_text(content)
+    before = Path("out.jsonl").read_bytes()
+    assert message in error_of(capsys, "--limit", "2")
+    assert Path("out.jsonl").read_bytes() == before
+
+
+def test_ctrl_c_loses_at_most_a_chunk(folder: Path) -> None:
+    # A shell's background job ignores SIGINT, and so would its children.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from inspector_plugin.cli.main import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "score", "in.jsonl", "--judge", "digit"]
+    root = str(Path(__file__).parent.parent)
+    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{root}", "DELAY": "0.05"}
+    run = subprocess.Popen(
+        [*command, "--out", "out.jsonl"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not Path("out.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    done = len(read())
+    assert 0 < done < len(ROWS)
+    assert score() == 0
+    assert score(out="whole.jsonl") == 0
+    assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+
+
+def test_what_was_judged_before_a_failure_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = list(ROWS)
+    rows[ROWS_PER_CHUNK + 1] = rows[ROWS_PER_CHUNK + 1] | {"prediction": "²"}  # int() raises
+    write("in.jsonl", rows)
+    with pytest.raises(ValueError, match="invalid literal"):
+        score()
+    assert len(read()) == ROWS_PER_CHUNK

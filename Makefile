@@ -1,0 +1,48 @@
+# make demo: the whole way on 8 word problems.   make test: lint, types and tests.
+# Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_LM := smollm2-135m-instruct
+# As on the package index; a CPU build serves as well and is smaller.
+TORCH ?= torch==2.13.0
+
+.PHONY: test demo lint types tests format clean
+
+test: lint types tests
+
+# The stamps say that the environment holds what setup.cfg asks for.
+$(VENV)/installed: setup.cfg setup.py pyproject.toml inspector_plugin.pth
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[openai,dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/inspector models install $(DEMO_LM)
+	$(BIN)/lm_eval --model hf \
+	    --model_args "pretrained=$$($(BIN)/inspector models path $(DEMO_LM))" \
+	    --device cpu --batch_size 4 --tasks demo_inspector --limit 8
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+tests: $(VENV)/installed-dev
+	$(BIN)/pytest
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

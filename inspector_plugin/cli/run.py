@@ -1,0 +1,113 @@
+"""`inspector run`: lm_eval with judges."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from inspector_plugin.cli.flags import ASPECTS_HELP, add_cache_flag, add_judge_flags
+
+_METADATA_KEYS = {
+    "judge": "judge",
+    "reference": "reference",
+    "labels": "labels",
+    "judge_device": "device",
+    "judge_dtype": "dtype",
+    "aspects": "aspects",
+    "data": "data",
+    "seed": "seed",
+    "resamples": "resamples",
+}
+_DESCRIPTION = """\
+Runs lm_eval in this process with the judges given. Everything after -- goes to lm_eval as it
+stands; the tasks of this package are those whose names hold "inspector" (lm_eval ls tasks).
+
+example:
+  inspector run --judge inspector -- --model hf --model_args pretrained=MODEL \\
+      --tasks gsm8k_inspector --limit 8
+"""
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `inspector run`."""
+    parser = commands.add_parser(
+        "run",
+        help="run lm_eval with judges",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_judge_flags(parser)
+    add_cache_flag(parser)
+    parser.add_argument("--aspects", metavar="A,B", help=ASPECTS_HELP)
+    parser.add_argument(
+        "--data", metavar="DIR", help="folder with the tasks' data; default: INSPECTOR_DATA or hub"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of bootstrap and option order; default: 0"
+    )
+    parser.add_argument(
+        "--resamples", type=int, metavar="N", help="of the bootstrap; default: 1000"
+    )
+    parser.add_argument(
+        "lm_eval_arguments", nargs="*", metavar="-- LM_EVAL_ARGUMENT", help="passed on to lm_eval"
+    )
+    parser.set_defaults(run_command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the judges, then hand over to lm_eval.
+
+    Raises:
+        InspectorError: If a judge, an option or the data cannot be used.
+    """
+    # Where Python does not read .pth files (python -S), the tasks would stay hidden.
+    importlib.import_module("_inspector_lmeval_hook").install()
+    # Imported here, so that `inspector --help` waits for no lm_eval.
+    from lm_eval.__main__ import cli_evaluate
+
+    from inspector_plugin.harness.settings import Settings
+    from inspector_plugin.harness.shared import shared_judge
+
+    arguments, metadata = _split_metadata(options.lm_eval_arguments)
+    metadata |= _own_metadata(options)
+    if options.no_cache:
+        metadata["cache"] = False
+    settings = Settings.read(metadata)
+    for spec in settings.specs.values():
+        shared_judge(spec, settings.defaults)  # before lm_eval loads its model
+    if metadata:
+        arguments += ["--metadata", json.dumps(metadata)]
+    with _command_line(["lm_eval", *arguments]):
+        cli_evaluate()
+    return 0
+
+
+def _split_metadata(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Take the metadata out of lm_eval's arguments, reading it as lm_eval does."""
+    from lm_eval._cli.utils import MergeDictAction
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--metadata", nargs="+", action=MergeDictAction, default={})
+    found, others = parser.parse_known_args(list(arguments))
+    return others, dict(found.metadata)
+
+
+def _own_metadata(options: argparse.Namespace) -> dict[str, Any]:
+    given = {key: getattr(options, flag) for key, flag in _METADATA_KEYS.items()}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+@contextmanager
+def _command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Let lm_eval, which reads `sys.argv`, read these arguments."""
+    before = sys.argv
+    sys.argv = list(arguments)
+    try:
+        yield
+    finally:
+        sys.argv = before

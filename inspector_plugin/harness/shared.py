@@ -1,0 +1,52 @@
+"""The judges of this process: one for each specification, whatever the number of tasks.
+
+The judge cache is shared as well.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+
+from inspector_plugin.cache import JudgeCache
+from inspector_plugin.judge import Judge, JudgeSpec, OptionValue
+from inspector_plugin.plugins import create_judge
+
+_caches: list[JudgeCache] = []
+_judges: dict[tuple[str, frozenset[tuple[str, OptionValue]]], Judge] = {}
+
+
+def shared_judge(spec: JudgeSpec, defaults: Mapping[str, OptionValue]) -> Judge:
+    """Return the judge of a specification, making it when it is first asked for.
+
+    Args:
+        spec: The judge.
+        defaults: Options for where the specification leaves them open.
+
+    Raises:
+        InspectorError: If the judge or one of its options cannot be used.
+    """
+    key = (str(spec), frozenset(defaults.items()))
+    if key not in _judges:
+        _judges[key] = create_judge(spec, defaults)
+    return _judges[key]
+
+
+def shared_cache() -> JudgeCache:
+    """Return the judge cache, opened when it is first asked for.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    if not _caches:
+        _caches.append(JudgeCache())
+    return _caches[0]
+
+
+@atexit.register
+def close_judges() -> None:
+    """Close all judges and the cache; a notebook can free their memory with it."""
+    while _judges:
+        _judges.popitem()[1].close()
+    while _caches:
+        _caches.pop().close()

@@ -1,0 +1,270 @@
+"""Our tasks in real lm_eval runs, with a model and judges that say what they are told."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import statistics
+from pathlib import Path
+
+import datasets
+import lm_eval
+import pytest
+from conftest import UseJudges
+from harness_runs import ASPECTS, Parrot, evaluate, manager, scripted, sure
+from lm_eval.loggers import EvaluationTracker
+from lm_eval.utils import make_table
+from task_data import GSM8K, MATH, write_rows
+
+from inspector_plugin.harness.documents import processed_once
+from inspector_plugin.schema import BINARY, JudgeRequest
+from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.testing import ScriptedJudge
+
+
+def test_scores_and_coverage_by_hand(data: Path, use_judges: UseJudges) -> None:
+    # Responses "a", "bb", "ccc", ...: logicality is their length; fluency is missing for two.
+    answers = ["a", "bb", "ccc", "dddd"]
+    fluency = {"a": 2.0, "bb": None, "ccc": 5.0, "dddd": None}
+
+    def script(request: JudgeRequest, aspect: str) -> float | None:
+        return len(request.response) if aspect == "logicality" else fluency[request.response]
+
+    use_judges(inspector=scripted(script))
+    metadata = {"data": str(data), "aspects": "fluency,logicality", "pretrained": "leaks in"}
+    run = evaluate("gsm8k_inspector", Parrot(*answers), metadata, limit=4)
+    row = run["results"]["gsm8k_inspector"]
+    assert row["logicality,inspector"] == 2.5
+    assert row["logicality_stderr,inspector"] == statistics.stdev([1, 2, 3, 4]) / 2
+    assert row["fluency,inspector"] == 3.5
+    assert row["fluency_stderr,inspector"] == statistics.stdev([2, 5]) / math.sqrt(2)
+    assert row["total,inspector"] == ((1 + 2) + (3 + 5)) / 2
+    assert row["coverage,inspector"] == (1 + 0.5 + 1 + 0.5) / 4
+    assert row["exact_match,strict-match"] == 0
+    assert "factuality,inspector" not in row
+    table = make_table(run)
+    assert "|fluency" in table
+    assert "nan" not in table
+
+
+def test_the_judge_sees_the_problem_and_the_whole_response(
+    data: Path, use_judges: UseJudges
+) -> None:
+    judges: list[ScriptedJudge] = []
+
+    def factory(labels: str) -> ScriptedJudge:
+        judges.append(ScriptedJudge(sure))
+        return judges[-1]
+
+    use_judges(inspector=factory)
+    model = Parrot("thinking\n\n#### 1", "2")
+    run = evaluate("gsm8k_inspector", model, {"data": str(data)}, limit=2)
+    assert model.prompts[0].count("Question:") == 6  # 5 examples and the problem
+    (judge,) = judges
+    assert judge.calls == [
+        [
+            JudgeRequest(row["question"], answer, ASPECTS, "gsm8k", f"gsm8k_inspector/{n}")
+            for n, (row, answer) in enumerate(zip(GSM8K, model.answers, strict=False))
+        ]
+    ]
+    assert run["results"]["gsm8k_inspector"]["exact_match,strict-match"] == 0.5
+
+
+def test_gpqa_options_are_seeded_and_shown_as_in_the_prompt(
+    data: Path, use_judges: UseJudges
+) -> None:
+    asked: list[JudgeRequest] = []
+
+    def script(request: JudgeRequest, aspect: str) -> int:
+        asked.append(request)
+        return 3
+
+    def questions(seed: int) -> list[str]:
+        asked.clear()
+        metadata = {"data": str(data), "aspects": "fluency", "seed": seed}
+        run = evaluate("gpqa_inspector_main", Parrot("The answer is (A)."), metadata)
+        for sample in run["samples"]["gpqa_inspector_main"]:
+            options = [sample["doc"][f"choice{n}"] for n in range(1, 5)]
+            prompt = sample["arguments"][0][0]
+            positions = [
+                prompt.index(f"({letter}) {text}")
+                for letter, text in zip("ABCD", options, strict=True)
+            ]
+            assert positions == sorted(positions)
+            assert sample["target"] == f"({'ABCD'[options.index('right ' + options[0][6])]})"
+            question = f"{sample['doc']['Question']} Put the final answer in \\boxed{{}}."
+            assert asked[sample["doc_id"]].question == "\n".join([question, *options])
+        return [request.question for request in asked]
+
+    use_judges(inspector=scripted(script))
+    first = questions(seed=0)
+    assert first == questions(seed=0)
+    assert first != questions(seed=1)
+
+
+def test_math_reads_the_subject_and_a_group_shares_one_judge(
+    data: Path, use_judges: UseJudges
+) -> None:
+    made: list[ScriptedJudge] = []
+
+    def factory(labels: str) -> ScriptedJudge:
+        made.append(ScriptedJudge(sure))
+        return made[-1]
+
+    use_judges(inspector=factory)
+    tasks = ["math_inspector_algebra", "math_inspector_counting_and_prob"]
+    metadata = {"data": str(data)}
+    run = lm_eval.simple_evaluate(
+        model=Parrot("$0$", "$1$", "$2$"),
+        tasks=tasks,
+        task_manager=manager(**metadata),
+        num_fewshot=0,
+    )
+    assert [[request.question for request in call] for call in made[0].calls] == [
+        ["Find 0.", "Find 2."],
+        ["Find 1."],
+    ]
+    assert len(made) == 1
+    assert run["results"][tasks[0]]["exact_match,none"] == 0.5
+    assert run["results"][tasks[1]]["exact_match,none"] == 0
+
+
+def test_groups_weigh_their_tasks_by_size(data: Path, use_judges: UseJudges) -> None:
+    missing = {"type": "Geometry", "problem": "Find it.", "solution": "$\\boxed{7}$"}
+    kinds = ("Geometry", "Intermediate Algebra", "Prealgebra", "Precalculus")
+    rows = [*MATH, *({**missing, "type": kind} for kind in kinds)]
+    for split in ("train", "test"):
+        write_rows(data / f"math/{split}.jsonl.gz", rows)
+    use_judges(inspector=scripted(lambda request, aspect: 5 if request.id[-2:] == "/1" else 1))
+    run = evaluate("math_inspector", Parrot("no"), {"data": str(data)}, num_fewshot=0)
+    group = run["groups"]["math_inspector"]
+    assert group["fluency,inspector"] == (7 * 1 + 1 * 5) / 8  # algebra alone has a second problem
+    assert group["coverage,inspector"] == 1
+    assert "math_inspector" in make_table(run, "groups")
+
+
+def test_repeats_are_judged_one_by_one(data: Path, use_judges: UseJudges) -> None:
+    use_judges(inspector=scripted(lambda request, aspect: len(request.response)))
+    loaded = manager(data=str(data)).load(["gsm8k_inspector"])
+    task = loaded["tasks"]["gsm8k_inspector"]
+    task.set_config("repeats", 2)
+    task.set_config("num_fewshot", 0)
+    run = lm_eval.evaluate(lm=Parrot("a", "bbb", "cc", "dddd"), task_dict=loaded, limit=2)
+    assert run["results"]["gsm8k_inspector"]["fluency,inspector"] == (2 + 3) / 2
+    samples = [s for s in run["samples"]["gsm8k_inspector"] if s["filter"] == "inspector"]
+    assert [[row["fluency"]["score"] for row in s["filtered_resps"][0]] for s in samples] == [
+        [1, 3],
+        [2, 4],
+    ]
+
+
+def test_padding_of_several_processes_is_not_judged(data: Path, use_judges: UseJudges) -> None:
+    judge = ScriptedJudge(sure)
+    use_judges(inspector=lambda labels: judge)
+    task = manager(data=str(data)).load(["gsm8k_inspector"])["tasks"]["gsm8k_inspector"]
+    task.set_config("num_fewshot", 0)
+    task.build_all_requests(limit=1)
+    task.instances[0].resps = ["one", "padding"]
+    task.apply_filters()
+    assert [request.response for request in judge.calls[0]] == ["one"]
+
+
+def test_every_judge_has_its_rows_and_the_log_holds_all_judgements(
+    data: Path, use_judges: UseJudges, tmp_path: Path
+) -> None:
+    use_judges(
+        inspector=scripted(lambda request, aspect: None if aspect == "fluency" else 2),
+        other=lambda labels: ScriptedJudge(lambda request, aspect: 1, BINARY),
+    )
+    tracker = EvaluationTracker(output_path=str(tmp_path))
+    metadata = {"data": str(data), "judge": ["inspector", "other:labels=binary"]}
+    run = evaluate("gsm8k_inspector", Parrot("yes"), metadata, limit=2, evaluation_tracker=tracker)
+    row = run["results"]["gsm8k_inspector"]
+    assert (row["logicality,inspector"], row["logicality,other"]) == (2, 1)
+    assert math.isnan(row["fluency,inspector"])  # nothing scored: no mean, and coverage says so
+    assert row["coverage,inspector"] == 0.8
+    samples = run.pop("samples")
+    tracker.save_results_aggregated(results=run, samples=samples)
+    tracker.save_results_samples("gsm8k_inspector", samples["gsm8k_inspector"])
+    (path,) = tmp_path.glob("**/samples_*.jsonl")
+    with path.open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    logged = [
+        json.loads(each["filtered_resps"][0][0]) for each in lines if each["filter"] == "inspector"
+    ]
+    assert len(logged) == 2
+    assert logged[0]["logicality"] == {
+        "score": 2.0,
+        "label": 2,
+        "probabilities": None,
+        "reason": None,
+    }
+    assert logged[0]["fluency"]["reason"] == "the script gives no score"
+    inspector = run["configs"]["gsm8k_inspector"]["metadata"]["inspector"]
+    assert inspector["judges"]["other"]["spec"] == "other:labels=binary"
+    assert inspector["data"] == str(data)
+
+
+def test_predict_only_judges_nothing(data: Path, use_judges: UseJudges) -> None:
+    judge = ScriptedJudge(sure)
+    use_judges(inspector=lambda labels: judge)
+    run = evaluate("gsm8k_inspector", Parrot("a"), {"data": str(data)}, limit=2, predict_only=True)
+    assert judge.calls == []
+    assert {sample["filter"] for sample in run["samples"]["gsm8k_inspector"]} == {
+        "strict-match",
+        "flexible-extract",
+    }
+
+
+def test_the_data_folder_may_come_from_the_environment(
+    data: Path, use_judges: UseJudges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_judges(inspector=scripted(sure))
+    monkeypatch.setenv("INSPECTOR_DATA", str(data))
+    task = manager().load(["gsm8k_inspector"])["tasks"]["gsm8k_inspector"]
+    assert task.eval_docs["question"] == [row["question"] for row in GSM8K]
+
+
+def test_the_demo_runs_on_a_real_model(tiny_lm: Path, use_judges: UseJudges) -> None:
+    use_judges(inspector=scripted(sure))
+    run = lm_eval.simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(tiny_lm), "device": "cpu"},
+        tasks=["demo_inspector"],
+        task_manager=manager(),
+        limit=2,
+        num_fewshot=1,
+        gen_kwargs="max_gen_toks=8",
+        bootstrap_iters=0,
+    )
+    assert run["results"]["demo_inspector"]["sample_len"] == 2
+    assert 1 <= run["results"]["demo_inspector"]["fluency,inspector"] <= 5
+
+
+def test_the_demo_problems_are_solved_correctly() -> None:
+    with (shipped_folder("tasks") / "demo/problems.jsonl").open(encoding="utf-8") as file:
+        problems = [json.loads(line) for line in file]
+    assert len({problem["question"] for problem in problems}) == 24
+    for problem in problems:
+        steps, answer = problem["answer"].split("\n#### ")
+        for step in steps.splitlines():
+            left, right = re.findall(r"(\d[\d+*/ -]*) = (\d+)", step)[0]
+            assert eval(left) == float(right), step  # digits and operators only
+        assert float(right) == float(answer), problem["question"]
+
+
+def test_documents_are_processed_once_and_leave_random_as_it_was() -> None:
+    calls: list[int] = []
+
+    def shuffle(dataset: datasets.Dataset) -> datasets.Dataset:
+        calls.append(random.randrange(10**9))
+        return dataset
+
+    process = processed_once(shuffle, seed=3)
+    dataset = datasets.Dataset.from_list(GSM8K)
+    state = random.getstate()
+    assert process(dataset) is process(dataset)
+    assert calls == [random.Random(3).randrange(10**9)]
+    assert random.getstate() == state

@@ -38,6 +38,7 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 tests: $(VENV)/installed-dev
+	$(BIN)/inspector models install $(DEMO_LM)
 	$(BIN)/pytest
 
 format: $(VENV)/installed-dev

@@ -20,6 +20,7 @@ from inspector_plugin.cli import (
     train,
 )
 from inspector_plugin.errors import InspectorError
+from inspector_plugin.report.table import plain
 
 COMMANDS = (run, score, judges, models, train, lager, collect, label, balance, cache)
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run_command(options)
     except InspectorError as error:
-        print(f"inspector {options.command}: error: {error}", file=sys.stderr)
+        print(plain(f"inspector {options.command}: error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\ninspector {options.command}: interrupted", file=sys.stderr)

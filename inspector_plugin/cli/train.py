@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from inspector_plugin.aspects import ASPECT_KEYS, parse_aspects
+from inspector_plugin.cli import flags
 from inspector_plugin.errors import DataError
 from inspector_plugin.report.packs import pack_table
 from inspector_plugin.report.table import print_tables
@@ -43,7 +44,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--members", type=int, default=5, help="layers that a probe averages over")
     parser.add_argument("--layer-step", type=int, default=3, help="screen every so many layers")
     parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
-    parser.add_argument("--seed", type=int, default=0)
+    flags.add_seed_flag(parser)
     parser.add_argument("--jobs", type=int, default=-1, help="processes; default: one per core")
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"))

@@ -53,7 +53,7 @@ class FeatureStore:
         wanted: Sequence[HiddenState],
         batch_tokens: int = 2048,
         description: str = "Features",
-        run: Callable[..., FloatArray] = pooled_hidden_states,
+        run: Callable[..., FloatArray] | None = None,
     ) -> list[Path]:
         """Compute the features that are not on disk yet.
 
@@ -63,13 +63,14 @@ class FeatureStore:
             wanted: What to pool.
             batch_tokens: Most tokens in a batch.
             description: What the progress bar says.
-            run: What computes them, called as `pooled_hidden_states` is.
+            run: What computes them in the place of `pooled_hidden_states`, called as that is.
 
         Returns:
             For each prompt the file with its features.
         """
         paths = [self._path(language_model, encoding, wanted) for encoding in encodings]
         missing = list({path: i for i, path in enumerate(paths) if not path.exists()}.values())
+        compute = run or pooled_hidden_states
         hidden = not sys.stderr.isatty()
         with tqdm(total=len(missing), desc=description, unit="row", disable=hidden) as bar:
             for start in range(0, len(missing), _CHUNK):
@@ -81,7 +82,7 @@ class FeatureStore:
                     bar.update(len(indices))
 
                 prompts = [encodings[index] for index in chunk]
-                run(language_model, prompts, wanted, batch_tokens, save)
+                compute(language_model, prompts, wanted, batch_tokens, save)
         return paths
 
     def _path(

@@ -60,16 +60,16 @@ def iterate_scored(path: str | Path) -> Iterator[tuple[str, ScoredRow]]:
 
 
 def sample(rows: Sequence[Row], most: int | None, seed: int) -> list[Row]:
-    """Draw rows without replacement, keeping their order.
+    """Draw rows without replacement, keeping their order. A larger draw holds any smaller one.
 
     Args:
         rows: The rows.
         most: How many to draw; all of them if None, or if there are no more.
         seed: Seed of the draw.
     """
-    if most is None or most >= len(rows):
-        return list(rows)
-    return [rows[index] for index in sorted(Random(seed).sample(range(len(rows)), most))]
+    order = list(range(len(rows)))
+    Random(seed).shuffle(order)
+    return [rows[index] for index in sorted(order[:most])]
 
 
 def data_sha256(rows: Iterable[ScoredRow]) -> str:

@@ -1,0 +1,65 @@
+"""Score-token logits of many requests, the hidden states behind them kept on disk.
+
+The states at the last token serve every scale, final norm on or off, and every way of aggregating:
+a second run over the same prompts computes nothing anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inspector_plugin.lager.prompts import PromptForm
+from inspector_plugin.lager.readings import LogitReader, reading_point
+from inspector_plugin.lm.forward import FloatArray
+from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.prefix import last_hidden_states
+from inspector_plugin.lm.score_logits import last_position_states
+from inspector_plugin.lm.score_tokens import find_score_position
+from inspector_plugin.probing.features import FeatureStore, read_features
+from inspector_plugin.schema import JudgeRequest
+
+
+def extract_logits(
+    language_model: LanguageModel,
+    form: PromptForm,
+    requests: Sequence[JudgeRequest],
+    store: FeatureStore,
+    batch_tokens: int = 2048,
+) -> FloatArray:
+    """Read the score-token logits of requests, as far as that was not done before.
+
+    Args:
+        language_model: The model.
+        form: What surrounds a request, with an answer prefix at its end.
+        requests: The requests, at least one, each with one aspect.
+        store: Where the hidden states are kept.
+        batch_tokens: Most tokens in a batch.
+
+    Returns:
+        [requests, 2, L + 1, K] float32: first without, then with the final norm on the states
+        below the last.
+
+    Raises:
+        ModelError: If the scores are not single tokens.
+    """
+    scores = range(1, form.maximum + 1)
+    position = find_score_position(language_model, form.closing, scores)
+    points = [
+        reading_point(
+            language_model, form.segments(request, request.aspects[0]), position, not form.chat
+        )
+        for request in requests
+    ]
+    reader = LogitReader(language_model, batch_tokens)
+    reader.head(position.score_ids)
+    paths = store.extract(
+        language_model,
+        [point.encoding for point in points],
+        last_position_states(language_model.layers),
+        batch_tokens,
+        "Score-token logits",
+        last_hidden_states,
+    )
+    return np.stack(reader.unembed(read_features(paths), points))

@@ -1,0 +1,172 @@
+"""Greedy generation in batches, with the log-probabilities of chosen tokens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from inspector_plugin.lm.loading import LanguageModel
+
+Chat = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a language model wrote.
+
+    Attributes:
+        text: The text, without special tokens.
+        completion_tokens: Number of tokens written, the end token included.
+        tokens: Text of each token and the natural log-probabilities of the candidates at its
+            place, by the candidate's text; None if there were no candidates.
+    """
+
+    text: str
+    completion_tokens: int
+    tokens: tuple[tuple[str, Mapping[str, float]], ...] | None = None
+
+
+def encode_chat(language_model: LanguageModel, chat: Chat) -> list[int]:
+    """Turn a chat into token ids by the model's chat template.
+
+    The messages are tokenised apart from the template: a special token that a message spells out
+    is read as ordinary characters. A model without a template reads the messages one after another.
+
+    Args:
+        language_model: Whose tokenizer and template count.
+        chat: Messages with `role` and `content`.
+
+    Returns:
+        The token ids, ending where the model's answer begins.
+    """
+    tokenizer = language_model.tokenizer
+    if not tokenizer.chat_template:
+        text = "\n\n".join(message["content"] for message in chat) + "\n\n"
+        ids: list[int] = tokenizer(text, split_special_tokens=True, verbose=False).input_ids
+        return ids
+    places = [f"MESSAGE-{index}-CONTENT" for index in range(len(chat))]
+    rest = tokenizer.apply_chat_template(
+        [{"role": m["role"], "content": place} for m, place in zip(chat, places, strict=True)],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    ids = []
+    for message, place in zip(chat, places, strict=True):
+        before, _, rest = rest.partition(place)
+        ids += _token_ids(tokenizer, before, trusted=True)
+        ids += _token_ids(tokenizer, message["content"], trusted=False)
+    return ids + _token_ids(tokenizer, rest, trusted=True)
+
+
+def candidate_ids(language_model: LanguageModel, texts: Sequence[str]) -> dict[int, str]:
+    """Find the tokens that consist of one of the texts, white space around it aside.
+
+    Returns:
+        Token ids, each with the text that it spells.
+    """
+    tokenizer = language_model.tokenizer
+    wanted = set(texts)
+    spelled = tokenizer.batch_decode([[index] for index in range(len(tokenizer))])
+    return {index: text for index, text in enumerate(spelled) if text.strip() in wanted}
+
+
+def generate(
+    language_model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    max_tokens: int,
+    candidates: Mapping[int, str] | None = None,
+) -> list[Generation]:
+    """Continue prompts greedily, all in one batch.
+
+    Args:
+        language_model: The model.
+        prompts: Token ids of each prompt, at least one.
+        max_tokens: The most tokens to write for each.
+        candidates: Tokens whose log-probabilities to record at every place.
+
+    Returns:
+        One generation for each prompt, in order.
+    """
+    tokenizer, model = language_model.tokenizer, language_model.model
+    end_ids = _end_ids(language_model)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    recorder = _Recorder(candidates or {})
+    with torch.inference_mode():
+        written = model.generate(
+            input_ids=ids.to(language_model.device),
+            attention_mask=mask.to(language_model.device),
+            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
+                do_sample=False,
+                num_beams=1,
+                repetition_penalty=1.0,
+                max_new_tokens=max_tokens,
+                eos_token_id=end_ids,
+                pad_token_id=pad_id,
+            ),
+            logits_processor=LogitsProcessorList([recorder] if candidates else []),
+        )
+    rows = [_until_end(row, end_ids) for row in written[:, width:].tolist()]
+    return [
+        Generation(
+            text=tokenizer.decode(row, skip_special_tokens=True),
+            completion_tokens=len(row),
+            tokens=recorder.tokens(tokenizer, row, index) if candidates else None,
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+class _Recorder(LogitsProcessor):
+    """Notes the candidates' log-probabilities at every step, and changes nothing."""
+
+    def __init__(self, candidates: Mapping[int, str]) -> None:
+        self._texts = list(candidates.values())
+        self._ids = list(candidates)
+        self._steps: list[list[list[float]]] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        logprobs = torch.log_softmax(scores.float(), dim=-1)[:, self._ids]
+        self._steps.append(logprobs.tolist())
+        return scores
+
+    def tokens(
+        self, tokenizer: Any, ids: Sequence[int], row: int
+    ) -> tuple[tuple[str, Mapping[str, float]], ...]:
+        texts = [
+            tokenizer.decode(ids[:end], skip_special_tokens=True) for end in range(len(ids) + 1)
+        ]
+        found = []
+        for step in range(len(ids)):
+            logprobs = dict(zip(self._texts, self._steps[step][row], strict=True))
+            found.append((texts[step + 1][len(texts[step]) :], logprobs))
+        return tuple(found)
+
+
+def _token_ids(tokenizer: Any, text: str, trusted: bool) -> list[int]:
+    ids: list[int] = tokenizer(
+        text, add_special_tokens=False, split_special_tokens=not trusted, verbose=False
+    ).input_ids
+    return ids
+
+
+def _end_ids(language_model: LanguageModel) -> list[int]:
+    """The tokens that end an answer."""
+    end = language_model.model.generation_config.eos_token_id
+    if end is None:
+        end = language_model.tokenizer.eos_token_id
+    return [end] if isinstance(end, int) else list(end)
+
+
+def _until_end(ids: list[int], end_ids: Sequence[int]) -> list[int]:
+    ends = [place for place, token in enumerate(ids) if token in end_ids]
+    return ids[: ends[0] + 1] if ends else ids

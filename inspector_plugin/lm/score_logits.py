@@ -1,0 +1,147 @@
+"""Score-token logits of every layer, from one forward pass and a few rows of the unembedding.
+
+States are counted as in Hugging Face's `output_hidden_states`: state 0 is what the first layer
+reads, state l the output of the l-th layer, and the last state has the final norm applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.forward import (
+    EMBEDDING,
+    FloatArray,
+    HiddenState,
+    decoder_of,
+    pooled_hidden_states,
+)
+from inspector_plugin.lm.loading import DTYPES, LanguageModel
+from inspector_plugin.lm.prefix import last_hidden_states
+from inspector_plugin.lm.tokens import ALL, Encoding
+
+# Relative to the largest logit; bfloat16 keeps 8 bits, which the sum over the hidden size spends.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
+
+
+def last_position_states(layers: int) -> list[HiddenState]:
+    """All states of a model of so many layers at a prompt's last token, from the embedding up."""
+    return [HiddenState(layer, ALL, "last") for layer in range(EMBEDDING, layers)]
+
+
+class ScoreHead:
+    """The rows of a model's unembedding that belong to the score tokens.
+
+    Bias, logit scaling and soft cap are those of the model, on every layer alike.
+    """
+
+    def __init__(self, language_model: LanguageModel, score_ids: Sequence[int]) -> None:
+        """Cut the rows out, and check that they give the model's own logits.
+
+        Args:
+            language_model: The model.
+            score_ids: The score tokens, K of them.
+
+        Raises:
+            ModelError: If the model unembeds in a way that is not known here.
+        """
+        config = language_model.model.config.get_text_config()
+        head = language_model.model.get_output_embeddings()
+        rows = torch.tensor(score_ids, device=head.weight.device)
+        self._weight: Tensor = head.weight[rows].float()
+        bias = getattr(head, "bias", None)
+        self._bias: Tensor | None = None if bias is None else bias[rows].float()
+        self._norm = _final_norm(decoder_of(language_model.model))
+        self._dtype = DTYPES[language_model.dtype]
+        # Cohere and Falcon-H1 multiply by the one, Granite divides by the other.
+        multiplier = _number(config, "logit_scale") * _number(config, "lm_head_multiplier")
+        self._scale = multiplier / _number(config, "logits_scaling")
+        self._softcap = getattr(config, "final_logit_softcapping", None)
+        _require_own_logits(self, language_model, score_ids)
+
+    def logits(self, hidden: FloatArray, final_norm: bool) -> FloatArray:
+        """Unembed hidden states.
+
+        Args:
+            hidden: All states from the embedding up, [prompts, L + 1, hidden].
+            final_norm: Whether to apply the final norm to the states below the last, which has
+                it already.
+
+        Returns:
+            [prompts, L + 1, K] float32.
+        """
+        with torch.inference_mode():
+            states = torch.from_numpy(hidden).to(self._weight.device)
+            if final_norm:
+                lower = self._norm(states[:, :-1].to(self._dtype)).float()
+                states = torch.cat([lower, states[:, -1:]], dim=1)
+            logits = nn.functional.linear(states, self._weight, self._bias) * self._scale
+            if self._softcap:
+                logits = torch.tanh(logits / self._softcap) * self._softcap
+            array: FloatArray = logits.cpu().numpy()
+            return array
+
+
+def score_logits(
+    language_model: LanguageModel,
+    encodings: Sequence[Encoding],
+    score_ids: Sequence[int],
+    final_norm: bool,
+    batch_tokens: int = 2048,
+) -> FloatArray:
+    """Read the score-token logits of every state where the next token would be produced.
+
+    Args:
+        language_model: The model.
+        encodings: The prompts, each ending where the score would follow.
+        score_ids: The score tokens, K of them.
+        final_norm: Whether to apply the final norm to the states below the last.
+        batch_tokens: Most tokens in a batch, padding included.
+
+    Returns:
+        [prompts, L + 1, K] float32.
+    """
+    head = ScoreHead(language_model, score_ids)
+    wanted = last_position_states(language_model.layers)
+    hidden = last_hidden_states(language_model, encodings, wanted, batch_tokens)
+    return head.logits(hidden, final_norm)
+
+
+def _final_norm(decoder: nn.Module) -> nn.Module:
+    """The norm after the last layer; the identity for a model that has none."""
+    norms = [
+        module
+        for name, module in decoder.named_children()
+        if "norm" in name or name.startswith("ln_")
+    ]
+    # A norm of the embeddings, where there is one, comes before the layers.
+    return norms[-1] if norms else nn.Identity()
+
+
+def _number(config: Any, name: str) -> float:
+    value = getattr(config, name, None)
+    return 1.0 if value is None else float(value)
+
+
+def _require_own_logits(
+    head: ScoreHead, language_model: LanguageModel, score_ids: Sequence[int]
+) -> None:
+    """Compare with the model's own logits on a short prompt, lest scores are silently wrong."""
+    prompt = Encoding(tuple(score_ids), {ALL: (0, len(score_ids))}, truncated=False)
+    wanted = last_position_states(language_model.layers)
+    ours = head.logits(pooled_hidden_states(language_model, [prompt], wanted), False)[0, -1]
+    token_ids = torch.tensor([prompt.token_ids], device=language_model.device)
+    with torch.inference_mode():
+        vocabulary = language_model.model(token_ids).logits[0, -1].float().cpu().numpy()
+    theirs = vocabulary[list(score_ids)]
+    tolerance = _TOLERANCE[language_model.dtype] * float(np.abs(vocabulary).max())
+    if not np.allclose(ours, theirs, rtol=0, atol=tolerance):
+        raise ModelError(
+            f"Language model {language_model.name!r} ({type(language_model.model).__name__}) turns "
+            "hidden states into logits in a way that is not known here; choose another model."
+        )

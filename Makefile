@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 DEMO_LM := smollm2-135m-instruct
 # As on the package index; a CPU build serves as well and is smaller.
 TORCH ?= torch==2.13.0
+# Test processes, of one thread each.
+PROCESSES ?= 2
 
 .PHONY: test demo lint types tests format clean
 
@@ -39,7 +41,7 @@ types: $(VENV)/installed-dev
 
 tests: $(VENV)/installed-dev
 	$(BIN)/inspector models install $(DEMO_LM)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(PROCESSES)
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

@@ -82,7 +82,9 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, **files: str) 
 def test_every_output_line_is_the_input_line_and_its_judgements(folder: Path) -> None:
     assert score("--aspects", "fluency,logicality") == 0
     lines = read()
-    assert [{k: v for k, v in line.items() if k != "judgements"} for line in lines] == ROWS
+    assert [
+        {k: v for k, v in line.items() if k not in ("judgements", "usage")} for line in lines
+    ] == ROWS
     expected = {
         "score": 3.0,
         "label": 3,

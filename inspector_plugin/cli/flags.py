@@ -10,7 +10,7 @@ from inspector_plugin.schema import SCALES
 
 SPEC_HELP = "name, or name:key=value,key=value; `inspector judges` lists them"
 ASPECTS_HELP = f"comma-separated, of: {', '.join(ASPECT_KEYS)} (default: all)"
-_JUDGE_OPTIONS = ("labels", "device", "dtype", "keep")
+_JUDGE_OPTIONS = ("labels", "device", "dtype", "keep", "concurrency", "max_cost", "dry_run")
 
 
 def add_judge_flags(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def judge_defaults(options: argparse.Namespace) -> dict[str, OptionValue]:
 def add_call_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for judges that make calls, and for the judge cache."""
     parser.add_argument(
-        "--concurrency", type=_positive, metavar="N", help="most calls at once (default: 32)"
+        "--concurrency", type=positive, metavar="N", help="most calls at once (default: 32)"
     )
     parser.add_argument(
         "--max-cost", type=float, metavar="DOLLARS", help="stop before the calls cost more"
@@ -56,7 +56,7 @@ def add_cache_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_limit_flag(parser: argparse.ArgumentParser) -> None:
     """Add --limit, a positive number."""
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N")
 
 
 def add_seed_flag(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,8 @@ def add_seed_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a positive whole number."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")

@@ -14,6 +14,7 @@ from inspector_plugin.judge import JudgeSpec, OptionValue, unique_names
 from inspector_plugin.schema import SCALES
 
 DEFAULT_JUDGE = "inspector"
+SPLITS = ("train", "test")
 DATA_VARIABLE = "INSPECTOR_DATA"
 # lm_eval's own model arguments, which land in the metadata too, may hold a device and a dtype.
 _DEFAULTS = {"labels": "labels", "device": "judge_device", "dtype": "judge_dtype"}
@@ -33,6 +34,7 @@ class Settings:
         seed: Seed of the bootstrap, and of the order of GPQA's options.
         resamples: Number of bootstrap resamples, at least 1.
         cache: Whether the judge cache is read and filled.
+        split: The split to generate responses for; None for the one that lm_eval takes.
     """
 
     judges: Mapping[str, JudgeSpec]
@@ -43,6 +45,7 @@ class Settings:
     seed: int = 0
     resamples: int = 1000
     cache: bool = True
+    split: str | None = None
 
     @property
     def specs(self) -> dict[str, JudgeSpec]:
@@ -77,6 +80,7 @@ class Settings:
             seed=_whole_number(metadata, "seed", default=0, minimum=0),
             resamples=_whole_number(metadata, "resamples", default=1000, minimum=1),
             cache=_yes_or_no(metadata, "cache", default=True),
+            split=_split(metadata),
         )
 
 
@@ -109,6 +113,13 @@ def _data_folder(value: Any) -> Path | None:
         source = "data" if value is not None else DATA_VARIABLE
         raise DataError(f"{source} takes an existing folder, not {given!r}.")
     return Path(given)
+
+
+def _split(metadata: Mapping[str, Any]) -> str | None:
+    value = metadata.get("split")
+    if value is not None and value not in SPLITS:
+        raise OptionError(one_of(str(value), SPLITS, "split"))
+    return None if value is None else str(value)
 
 
 def _yes_or_no(metadata: Mapping[str, Any], key: str, default: bool) -> bool:

@@ -63,7 +63,10 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         self._dataset: str = own.pop("benchmark")
         self._benchmark: Benchmark = BENCHMARKS[self._dataset]
         self._documents: str | None = own.pop("documents", None)
-        super().__init__(config=_inherit(own, self._settings.seed))
+        inherited = _inherit(own, self._settings.seed)
+        if self._settings.split is not None:
+            inherited["test_split"] = self._settings.split
+        super().__init__(config=inherited)
         self._refuse_names_of_filters()
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -1,0 +1,30 @@
+"""`inspector cache`: what the judge cache holds, and emptying it."""
+
+from __future__ import annotations
+
+import argparse
+
+from inspector_plugin.cache import JudgeCache
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("cache", help="look into the judge cache, or empty it")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("info", help="where it is, and how many judgements of which judge it holds")
+    clear = actions.add_parser("clear", help="forget all judgements, or those of one judge")
+    clear.add_argument("--judge", metavar="CLASS", help="as `inspector cache info` names it")
+    parser.set_defaults(run_command=run_cache)
+
+
+def run_cache(options: argparse.Namespace) -> int:
+    """Run one of the actions."""
+    with JudgeCache() as cache:
+        if options.action == "clear":
+            print(f"{cache.clear(options.judge)} judgements forgotten")
+            return 0
+        info = cache.info()
+    print(f"{info.path}: {sum(info.judgements.values())} judgements, {info.bytes} bytes")
+    for judge, count in sorted(info.judgements.items()):
+        print(f"{count:8} {judge}")
+    return 0

@@ -1,0 +1,119 @@
+"""`inspector collect`: responses of any lm_eval model to GSM8K, MATH or GPQA."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from inspector_plugin.cli import flags
+from inspector_plugin.continuing import writing
+from inspector_plugin.errors import DataError
+from inspector_plugin.schema import DATASETS
+
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "gsm8k": ("gsm8k_inspector",),
+    "math": tuple(
+        f"math_inspector_{subject}"
+        for subject in (
+            "algebra",
+            "counting_and_prob",
+            "geometry",
+            "intermediate_algebra",
+            "num_theory",
+            "prealgebra",
+            "precalc",
+        )
+    ),
+    "gpqa": ("gpqa_inspector_main",),
+}
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "collect",
+        help="generate responses to label and judge",
+        description="Generate responses with any model class of lm_eval and write rows of id, "
+        "dataset, question and response, as inspector label and inspector score read them.",
+    )
+    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--model", default="hf", help="lm_eval's model class (default: hf)")
+    parser.add_argument("--model_args", default="", metavar="ARGS", help="its arguments")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
+    parser.add_argument(
+        "--split",
+        choices=("train", "test"),
+        help="default: train, so that what is trained on it can be tested on test",
+        default="train",
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="folder with the data; default: INSPECTOR_DATA or the hub"
+    )
+    parser.add_argument("--batch_size", default="1", help="lm_eval's batch size (default: 1)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
+    flags.add_limit_flag(parser)
+    flags.add_seed_flag(parser)
+    parser.set_defaults(run_command=run_collect)
+
+
+def run_collect(options: argparse.Namespace) -> int:
+    """Generate the responses.
+
+    Raises:
+        DataError: If the data cannot be had, or the output cannot be written.
+    """
+    # Where Python does not read .pth files (python -S), the tasks would stay hidden.
+    importlib.import_module("_inspector_lmeval_hook").install()
+    # Imported here, so that `inspector --help` waits for no lm_eval.
+    import lm_eval
+
+    if options.dataset == "gpqa" and options.split == "test":
+        raise DataError("GPQA has no test split; leave --split out.")
+    metadata = {
+        "judge": [],
+        "data": options.data,
+        "seed": options.seed,
+        "split": options.split,
+    }
+    results = lm_eval.simple_evaluate(
+        model=options.model,
+        model_args=options.model_args,
+        tasks=list(TASKS[options.dataset]),
+        batch_size=options.batch_size,
+        device=options.device,
+        limit=options.limit,
+        predict_only=True,
+        log_samples=True,
+        bootstrap_iters=0,
+        metadata={key: value for key, value in metadata.items() if value is not None},
+    )
+    if results is None:  # lm_eval: this is not the first of several processes
+        return 0
+    count = 0
+    with writing(options.out), options.out.open("w", encoding="utf-8") as file:
+        for row in collected_rows(results["samples"], options.dataset, options.split):
+            file.write(json.dumps(row) + "\n")
+            count += 1
+    print(f"{count} responses written to {options.out}")
+    return 0
+
+
+def collected_rows(
+    samples: Mapping[str, list[dict[str, Any]]], dataset: str, split: str
+) -> Iterator[dict[str, str]]:
+    """Turn lm_eval's samples into rows: the problem as a judge sees it, and the whole response."""
+    from inspector_plugin.harness.documents import BENCHMARKS
+
+    for task, of_task in samples.items():
+        for doc_id, sample in {sample["doc_id"]: sample for sample in of_task}.items():
+            for response in sample["resps"][0]:
+                yield {
+                    "id": f"{task}/{split}/{doc_id}",
+                    "dataset": dataset,
+                    "question": BENCHMARKS[dataset].question(sample["doc"]),
+                    "response": response,
+                }

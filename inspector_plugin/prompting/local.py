@@ -1,0 +1,86 @@
+"""Replies from a language model on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inspector_plugin.lm.generation import Generation, candidate_ids, encode_chat, generate
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.prompting.messages import Conversation, Refusal, Replies, Reply, Token
+from inspector_plugin.prompting.options import PromptOptions
+from inspector_plugin.schema import Usage
+
+_SCORES = ("1", "2", "3", "4", "5")
+
+
+class LocalModel:
+    """Generates replies greedily with transformers; a `Source`."""
+
+    def __init__(self, options: PromptOptions) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+        """
+        self._options = options
+        self._language_model: LanguageModel = load_language_model(
+            options.model, options.device, options.dtype
+        )
+        self._candidates = (
+            candidate_ids(self._language_model, _SCORES) if options.logprobs else None
+        )
+
+    def replies(self, conversations: Sequence[Conversation]) -> Replies:
+        """Generate in batches of prompts of similar length; see `Source.replies`."""
+        prompts: dict[int, list[int]] = {}
+        room = self._language_model.max_tokens - self._options.reply_tokens
+        for position, conversation in enumerate(conversations):
+            chat = [message.to_json() for message in conversation.messages]
+            prompt = encode_chat(self._language_model, chat)
+            if len(prompt) > room:
+                reason = (
+                    f"the prompt of {len(prompt)} tokens and a reply of "
+                    f"{self._options.reply_tokens} are longer than the model's context"
+                )
+                yield [(position, Refusal(reason, passing=False))]
+            else:
+                prompts[position] = prompt
+        order = sorted(prompts, key=lambda position: len(prompts[position]))
+        for start in range(0, len(order), self._options.batch_size):
+            batch = order[start : start + self._options.batch_size]
+            started = time.monotonic()
+            generations = generate(
+                self._language_model,
+                [prompts[position] for position in batch],
+                self._options.reply_tokens,
+                self._candidates,
+            )
+            seconds = (time.monotonic() - started) / len(batch)
+            yield [
+                (position, _reply(generation, len(prompts[position]), seconds))
+                for position, generation in zip(batch, generations, strict=True)
+            ]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Name the model, its weights and its number format."""
+        return {**self._language_model.describe(), "max_tokens": self._options.reply_tokens}
+
+    def close(self) -> None:
+        """Leave the model to whoever else uses it; memory is freed with the last user."""
+
+
+def _reply(generation: Generation, prompt_tokens: int, seconds: float) -> Reply:
+    usage = Usage(
+        calls=1,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=generation.completion_tokens,
+        seconds=seconds,
+    )
+    tokens = generation.tokens
+    return Reply(
+        text=generation.text,
+        usage=usage,
+        tokens=None if tokens is None else tuple(Token(text, row) for text, row in tokens),
+    )

@@ -1,0 +1,87 @@
+"""Where calls go, and the key they carry."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from inspector_plugin.errors import OptionError
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, kept out of representations and messages.
+
+    Attributes:
+        value: The key.
+        place: Where it was found, such as "environment variable X".
+    """
+
+    value: str = field(repr=False)
+    place: str
+
+
+def check_base_url(base_url: str) -> str:
+    """Check a base URL, and return it without a slash at its end.
+
+    Raises:
+        OptionError: If it is not http(s), or holds a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(base_url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OptionError(
+            "base_url must be the http(s) address of a chat-completions API, such as "
+            "https://api.deepseek.com or http://localhost:8000/v1."
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise OptionError(
+            "base_url must hold no user, password, query or fragment; give a key by key_env=NAME "
+            "or key_file=PATH."
+        )
+    return base_url.rstrip("/")
+
+
+def read_key(key_env: str | None, key_file: str | None) -> Key | None:
+    """Fetch the key from where it is kept.
+
+    Args:
+        key_env: Name of an environment variable.
+        key_file: Path of a file that holds the key alone; it comes before `key_env`.
+
+    Returns:
+        The key; None if neither is given.
+
+    Raises:
+        OptionError: If there is no usable key. The message never holds what was found.
+    """
+    if key_file is not None:
+        try:
+            key, place = Path(key_file).expanduser().read_text(encoding="utf-8"), "the key file"
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"Cannot read the key file ({type(error).__name__}).") from None
+    elif key_env is not None:
+        if not _VARIABLE.fullmatch(key_env):
+            raise OptionError(
+                "key_env takes the name of an environment variable, not the key itself: put the "
+                "key into a variable and give key_env=NAME."
+            )
+        place = f"environment variable {key_env}"
+        if key_env not in os.environ:
+            raise OptionError(
+                f"No key: {place} is not set; set it to the key, or give key_file=PATH."
+            )
+        key = os.environ[key_env]
+    else:
+        return None
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise OptionError(f"{place} holds no usable key: a key is one line without spaces.")
+    return Key(key, place)

@@ -18,6 +18,8 @@ from inspector_plugin.plugins import JudgeRegistry
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may need the hub
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+pytest_plugins = ["endpoint_judges"]
+
 UseJudges = Callable[..., JudgeRegistry]
 TOKENIZER_TEXT = (
     "Question: A shelf holds 4 rows of 9 jars. Seven jars are sold. How many are left?\n"

@@ -4,72 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
-import socket
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import USAGE, Answer, ChatServer, Script, error, judgement, mixed_faults, score_of
+from chat_server import Answer, Script, error, judgement, score_of
+from endpoint_judges import KEY, MakeJudge, Serve, reasons, requests
 
 from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import InspectorError, JudgeError, OptionError
-from inspector_plugin.judge import Judge
 from inspector_plugin.judging import judge_all
 from inspector_plugin.plugins import create_judge
-from inspector_plugin.prompting import endpoint
-from inspector_plugin.schema import JudgeRequest, Usage, total_usage
+from inspector_plugin.schema import Usage, total_usage
 from inspector_plugin.testing import check_judge
-
-KEY = "sk-0123456789abcdef-secret"
-MakeJudge = Callable[..., Judge]
-Serve = Callable[..., ChatServer]
-
-
-def requests(count: int, *aspects: str) -> list[JudgeRequest]:
-    aspects = aspects or ("fluency",)
-    return [JudgeRequest("How many?", "so " * 3 + "x" * i, aspects) for i in range(count)]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    servers: list[ChatServer] = []
-
-    def start(script: Script | None = None, delay: float = 0.0) -> ChatServer:
-        servers.append(ChatServer(script, delay).__enter__())
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.__exit__()
-
-
-@pytest.fixture
-def make_judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeJudge]:
-    judges: list[Judge] = []
-    monkeypatch.setattr(endpoint, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setenv("TEST_KEY", KEY)
-
-    def make(server: ChatServer | str, **options: Any) -> Judge:
-        url = server if isinstance(server, str) else server.url
-        given = {"base_url": url, "model": "m", "key_env": "TEST_KEY"} | options
-        text = ",".join(f"{name}={value}" for name, value in given.items() if value is not None)
-        judges.append(create_judge(f"prompt:{text}"))
-        return judges[-1]
-
-    yield make
-    for judge in judges:
-        judge.close()
-
-
-def reasons(judge: Judge, asked: list[JudgeRequest]) -> list[str | None]:
-    return [judged.aspects["fluency"].reason for judged in judge_all(judge, asked)]
 
 
 def test_contract(serve: Serve, make_judge: MakeJudge) -> None:
@@ -134,229 +85,6 @@ def test_usage_and_cost(serve: Serve, make_judge: MakeJudge, tmp_path: Path) -> 
     assert unknown.usage.money is None
     assert known.usage is not None
     assert known.usage.money == pytest.approx((4 + 0.3 + 2) / 1e6)
-
-
-# Faults that pass
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Answer(status=500, body=error("oops")),
-        Answer(status=503, body="<html>busy</html>"),
-        Answer(status=429, body=error("slow"), headers={"Retry-After": "0.01"}),
-        Answer(status=429, body=error("slow")),
-        Answer(cut=True),
-        Answer(body="<html>hello</html>"),
-        Answer(body="{}"),
-        Answer(body='{"choices": [{"message": {"content": [1]}}]}'),
-        Answer(delay=2.0),
-        Answer(content="no JSON at all"),
-        Answer(content=""),
-        Answer(content='{"score": 9}'),
-    ],
-    ids=lambda fault: f"{fault.status} {fault.body or fault.content or fault.cut}",
-)
-def test_a_passing_fault_is_asked_again(serve: Serve, make_judge: MakeJudge, fault: Answer) -> None:
-    server = serve(lambda body, number: fault if number in (0, 1) else Answer())
-    judge = make_judge(server, timeout=0.3, concurrency=1)
-    asked = requests(2)
-    scores = [score_of(request.response) for request in asked]
-    assert [each.total for each in judge_all(judge, asked)] == scores
-    assert len(server.calls) == 4
-    assert set(server.succeeded.values()) == {1}
-
-
-def test_asking_again_names_the_fault_then_keeps_the_reply(
-    serve: Serve, make_judge: MakeJudge
-) -> None:
-    server = serve(lambda body, number: Answer(content='{"score": 9}'))
-    [judged] = judge_all(make_judge(server), requests(1))
-    score = judged.aspects["fluency"]
-    assert (score.score, score.explanation) == (None, '{"score": 9}')
-    assert score.reason == "the reply cannot be used: its score is not a whole number from 1 to 5"
-    assert score.flags == ()
-    assert len(server.calls) == 3
-    assert [m["role"] for m in server.calls[1]["messages"][2:]] == ["assistant", "user"]
-    assert "not a whole number" in server.calls[1]["messages"][3]["content"]
-    assert judged.usage is not None
-    assert judged.usage.prompt_tokens == 3 * USAGE["prompt_tokens"]
-
-
-def test_retry_after_is_kept_by_all_calls(serve: Serve, make_judge: MakeJudge) -> None:
-    arrived: list[float] = []
-
-    def script(body: Any, number: int) -> Answer:
-        arrived.append(time.monotonic())
-        slow = Answer(status=429, body=error("slow"), headers={"Retry-After": "0.5"})
-        return slow if number == 0 else Answer(delay=0.05)
-
-    judge_all(make_judge(serve(script), concurrency=2), requests(8))
-    waited = [moment - arrived[0] for moment in arrived]
-    # At most the other call under way came before the half second was over.
-    assert sum(moment < 0.45 for moment in waited) <= 3
-    assert max(waited) > 0.5
-
-
-def test_concurrency_is_used_and_falls_after_429(serve: Serve, make_judge: MakeJudge) -> None:
-    server = serve(delay=0.05)
-    judge_all(make_judge(server, concurrency=8), requests(32))
-    assert server.most_active == 8
-    strict = serve()
-
-    def refuse_above_four(body: Any, number: int) -> Answer:
-        many = strict.active > 4
-        return Answer(status=429, body=error("slow")) if many else Answer(delay=0.05)
-
-    strict._script = refuse_above_four
-    judge = make_judge(strict, concurrency=16)
-    assert reasons(judge, requests(60)) == [None] * 60
-    assert judge._source._pace.limit < 10  # type: ignore[attr-defined]
-
-
-def test_requests_and_tokens_per_minute(serve: Serve, make_judge: MakeJudge) -> None:
-    for limit in ({"requests_per_minute": 600}, {"tokens_per_minute": 60_000, "max_tokens": 100}):
-        judge = make_judge(serve(), **limit)
-        started = time.monotonic()
-        judge_all(judge, requests(5))
-        assert time.monotonic() - started > 0.4
-
-
-def test_deadline(serve: Serve, make_judge: MakeJudge) -> None:
-    server = serve(lambda body, number: Answer(delay=60.0) if number else Answer())
-    judge = make_judge(server, deadline=2, concurrency=1)
-    judge_all(judge, requests(1))
-    started = time.monotonic()
-    [judged] = judge_all(judge, requests(1))
-    assert time.monotonic() - started < 30
-    assert judged.aspects["fluency"].reason == "no answer within the deadline of 2 seconds"
-    assert judged.aspects["fluency"].flags == ("passing",)
-
-
-def test_no_row_is_lost_or_asked_twice_under_mixed_faults(
-    serve: Serve, make_judge: MakeJudge
-) -> None:
-    server = serve(mixed_faults(0.1))
-    judged = judge_all(make_judge(server, concurrency=16), requests(150))
-    assert len(judged) == 150
-    scored = [each for each in judged if each.total is not None]
-    assert all(each.aspects["fluency"].reason for each in judged if each.total is None)
-    assert len(scored) == len(server.succeeded) > 140
-    assert set(server.succeeded.values()) == {1}
-
-
-# Rows that cannot be judged
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (
-            Answer(status=400, body=error("too many tokens", "context_length_exceeded")),
-            "the prompt is longer than the model's context (400)",
-        ),
-        (
-            Answer(status=400, body=error("\x1b[31mThis model's maximum context length is 9")),
-            "the prompt is longer than the model's context (400)",
-        ),
-        (Answer(status=413, body="big"), "the prompt is longer than the model's context (413)"),
-        (
-            Answer(status=400, body=error(f"bad \x1b[31m {KEY}")),
-            "the endpoint refused the call (400: bad [31m [key])",
-        ),
-        (
-            Answer(finish_reason="content_filter", content=""),
-            "the endpoint's content filter withheld the reply",
-        ),
-    ],
-)
-def test_one_row_is_left_out(
-    serve: Serve, make_judge: MakeJudge, answer: Answer, reason: str
-) -> None:
-    server = serve(lambda body, number: answer if number == 0 else Answer())
-    assert reasons(make_judge(server, concurrency=1), requests(2)) == [reason, None]
-    assert len(server.calls) == 2
-
-
-# Faults that stop the run
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (
-            Answer(status=401, body=error(f"Incorrect key {KEY}")),
-            "refused the key of environment variable TEST_KEY (401)",
-        ),
-        (Answer(status=403, body=error("no")), "refused the key"),
-        (Answer(status=402, body=error("Insufficient Balance")), "no credit left (402)"),
-        (Answer(status=429, body=error("q", "insufficient_quota")), "no credit left (429)"),
-        (Answer(status=404, body=error("m?")), "knows no model 'm'"),
-        (Answer(status=400, body=error("Model Not Exist")), "knows no model 'm'"),
-        (
-            Answer(status=307, body="", headers={"Location": "http://127.0.0.2:1/v1"}),
-            "sends calls elsewhere (307), which is not followed",
-        ),
-        (Answer(body="<html>Welcome!</html>"), "it usually ends in /v1"),
-    ],
-)
-def test_the_run_stops_at_once(
-    serve: Serve,
-    make_judge: MakeJudge,
-    caplog: pytest.LogCaptureFixture,
-    answer: Answer,
-    message: str,
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    server = serve(lambda body, number: answer)
-    with pytest.raises(JudgeError) as caught:
-        judge_all(make_judge(server, concurrency=2), requests(50))
-    assert message in str(caught.value)
-    assert server.url in str(caught.value)
-    assert len(server.calls) <= 6
-    assert KEY not in "".join(traceback.format_exception(caught.value)) + caplog.text
-
-
-def test_a_call_without_key_says_how_to_give_one(serve: Serve, make_judge: MakeJudge) -> None:
-    server = serve(lambda body, number: Answer(status=401, body=error("key?")))
-    with pytest.raises(JudgeError, match=r"wants a key .* key_env=NAME"):
-        judge_all(make_judge(server, key_env=None), requests(1))
-
-
-def test_a_base_url_without_v1(serve: Serve, make_judge: MakeJudge) -> None:
-    with pytest.raises(JudgeError, match="usually ends in /v1"):
-        judge_all(make_judge(serve().url.removesuffix("/v1")), requests(1))
-
-
-def test_nobody_there(make_judge: MakeJudge) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(JudgeError, match=r"no usable answer: no answer \(.*Connect call failed"):
-        judge_all(make_judge(f"http://127.0.0.1:{port}/v1"), requests(1))
-
-
-def test_a_host_that_speaks_no_tls(make_judge: MakeJudge) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-
-        def greet() -> None:
-            for _ in range(3):
-                connection, _ = plain.accept()
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                connection.close()
-
-        threading.Thread(target=greet, daemon=True).start()
-        with pytest.raises(JudgeError, match="No trusted TLS connection"):
-            judge_all(make_judge(f"https://127.0.0.1:{plain.getsockname()[1]}/v1"), requests(1))
-
-
-def test_a_proxy_that_is_not_there(make_judge: MakeJudge, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(JudgeError, match=r"proxy .* failed: .*HTTPS_PROXY"):
-        judge_all(make_judge("http://judge.invalid/v1"), requests(1))
 
 
 # Response formats and log-probabilities

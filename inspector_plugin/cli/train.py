@@ -41,14 +41,18 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--aspects", help="comma-separated; default: those in DATA")
     parser.add_argument("--layout", default="published", help="prompt layout")
-    parser.add_argument("--members", type=int, default=5, help="layers that a probe averages over")
-    parser.add_argument("--layer-step", type=int, default=3, help="screen every so many layers")
-    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
+    parser.add_argument("--members", type=flags.positive, default=5, help="members of a probe")
+    parser.add_argument(
+        "--layer-step", type=flags.positive, default=3, help="screen every so many layers"
+    )
+    parser.add_argument("--folds", type=_folds, default=5, help="folds of the cross-validation")
     flags.add_seed_flag(parser)
     parser.add_argument("--jobs", type=int, default=-1, help="processes; default: one per core")
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"))
-    parser.add_argument("--batch-tokens", type=int, default=2048, help="most tokens in a batch")
+    parser.add_argument(
+        "--batch-tokens", type=flags.positive, default=2048, help="most tokens in a batch"
+    )
     parser.add_argument("--transfer-to", metavar="DATASET", help="serve this data set as well")
     parser.add_argument("--overwrite", action="store_true", help="replace packs of another run")
     parser.set_defaults(run_command=_train)
@@ -119,6 +123,13 @@ def _fit(
     )
     for probe in progress:
         write_probe(folder, head, probe)
+
+
+def _folds(text: str) -> int:
+    folds = int(text)
+    if folds < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2, not {folds}")
+    return folds
 
 
 def _aspects(text: str | None, rows: Sequence[ScoredRow]) -> tuple[str, ...]:

@@ -100,13 +100,13 @@ def test_several_lager_judges_share_one_pass(
 ) -> None:
     request = JudgeRequest("What is 4 + 4?", "It is 8.")
     passes = []
-    run = readings.last_hidden_states
+    run = readings.read_last_position
 
     def counting(language_model: Any, encodings: Any, *rest: Any) -> Any:
         passes.append(len(encodings))
         return run(language_model, encodings, *rest)
 
-    monkeypatch.setattr(readings, "last_hidden_states", counting)
+    monkeypatch.setattr(readings, "read_last_position", counting)
     judges = [make(tiny_lm, preset=name) for name in ("paper", "released-code", "e-score")]
     scores = {score_of(judge, request).score for judge in judges}
     assert len(scores) == 3, "the presets differ"
@@ -252,7 +252,7 @@ def test_weights_that_do_not_fit_are_refused(
         ({"preset": "papers"}, OptionError, "paper"),
         ({"chat": True}, OptionError, "no chat template"),
         ({"weights": "nowhere"}, PackError, "inspector lager tune"),
-        ({"batch_tokens": 0}, OptionError, "at least 1"),
+        ({"batch_size": 0}, OptionError, "from 1 up, not '0'"),
     ],
 )
 def test_options_that_cannot_be_used(

@@ -154,7 +154,7 @@ def test_tuning_refuses_targets_off_the_scale(targets: list[float]) -> None:
         )
 
 
-@pytest.mark.parametrize("field", ["epochs", "learning_rate", "batch_size"])
+@pytest.mark.parametrize("field", ["epochs", "learning_rate", "rows_per_step"])
 def test_tuning_refuses_numbers_that_are_not_positive(field: str) -> None:
     with pytest.raises(OptionError, match=field):
         replace(TuningPlan(), **{field: 0})

@@ -12,11 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_probes import make_probe, write_pack
 
-from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.aspects import ASPECT_KEYS, ASPECTS
 from inspector_plugin.errors import PackError
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.tokens import ALL
 from inspector_plugin.probing.folders import model_folder
-from inspector_plugin.probing.layout import PromptLayout
+from inspector_plugin.probing.layout import LAYOUTS, PromptLayout, layout_for
 from inspector_plugin.probing.packs import (
     CARD,
     finished_aspects,
@@ -134,6 +135,15 @@ def test_the_hash_tells_packs_apart(tmp_path: Path, lm: LanguageModel) -> None:
 def test_a_layout_holds_nothing_but_texts_and_fields() -> None:
     with pytest.raises(PackError, match="unknown part"):
         PromptLayout.from_json({"name": "x", "parts": [{"field": "__class__"}]})
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_goes_through_a_card_unchanged(name: str) -> None:
+    for aspect in ASPECTS:
+        layout = layout_for(name, aspect)
+        assert PromptLayout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
+        assert set(layout.screened_spans) <= {ALL, *layout.spans}
+        assert layout.shared == layout_for(name, ASPECTS[0]).shared or name == "published"
 
 
 def test_a_run_goes_on_only_in_its_own_folder(tmp_path: Path, lm: LanguageModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,35 @@ def test_a_score_is_what_the_pack_says_of_hugging_faces_hidden_states(
         np.testing.assert_allclose(list(score.probabilities.values()), expected, atol=1e-4)
         assert score.label == 1 + int(expected.argmax())
         assert score.score == pytest.approx(expected @ np.arange(1, 6), abs=1e-4)
+
+
+@pytest.mark.parametrize(("layout", "passes"), [("published", 5), ("suffix", 1), ("bare", 1)])
+def test_aspects_share_what_their_layout_lets_them_share(
+    tmp_path: Path, lm: LanguageModel, layout: str, passes: int
+) -> None:
+    """All five aspects of a response in one pass give the scores of each aspect alone."""
+    write_pack(tmp_path, lm, "multiclass", layout=layout)
+    judge = create_judge(f"inspector:probes={tmp_path},model={lm.name}")
+    requests = example_requests(6)
+    alone = {
+        aspect: [
+            judgement.aspects[aspect]
+            for judgement in judge.judge([replace(r, aspects=(aspect,)) for r in requests])
+        ]
+        for aspect in ASPECT_KEYS
+    }
+    judge.judge(requests[:1])  # what is done once for each model is done
+    ran: list[int] = []
+    embeddings = lm.model.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda _, given, output: ran.append(len(given[0])))
+    together = judge.judge(requests)
+    hook.remove()
+    assert sum(ran) == passes * len(requests)
+    for aspect, expected in alone.items():
+        for judgement, single in zip(together, expected, strict=True):
+            score = judgement.aspects[aspect]
+            assert score.label == single.label
+            assert score.score == pytest.approx(single.score, abs=1e-4)
 
 
 def test_only_the_aspects_that_are_asked_for_are_judged(probes: Path) -> None:
@@ -147,8 +177,8 @@ def test_probes_for_another_language_model_are_refused(
         ("dataset=gpqa,labels=binary", PackError, "Unknown data set of binary probe packs 'gpqa'"),
         ("dataset=aime", OptionError, "Unknown value of option 'dataset'"),
         ("labels=ternary", OptionError, "Unknown value of option 'labels'"),
-        ("batch_tokens=0", OptionError, "at least 1"),
-        ("batch_tokens=many", OptionError, "type int"),
+        ("batch_size=0", OptionError, "from 1 up, not '0'"),
+        ("batch_size=many", OptionError, "auto or a whole number"),
         ("colour=red", OptionError, "Unknown option 'colour'"),
     ],
 )

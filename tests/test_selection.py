@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inspector_plugin.lm.forward import FloatArray
+from inspector_plugin.lm.plan import Feature
 from inspector_plugin.probing import selection
-from inspector_plugin.probing.classifiers import Array, ClassifierSettings
+from inspector_plugin.probing.classifiers import ClassifierSettings
 from inspector_plugin.probing.figures import macro_f1
 from inspector_plugin.probing.representation import Representation
 from inspector_plugin.probing.selection import Grid, Rows, choose, nested_probabilities, split
@@ -84,11 +84,9 @@ def test_the_same_seed_chooses_the_same() -> None:
 
 
 def test_concat_puts_minimum_maximum_and_mean_side_by_side() -> None:
-    concat = Representation(3, "response", "concat")
-    order = sorted(concat.states())
-    pooled: FloatArray = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
-    by_pooling: dict[str, Array] = {
-        state.pooling: pooled[:, index] for index, state in enumerate(order)
+    pooled = {
+        Feature(3, "response", name): np.array([[number, 10.0 * number]], dtype=np.float32)
+        for number, name in enumerate(("mean", "last", "min", "max"), start=1)
     }
-    expected = np.concatenate([by_pooling[name] for name in ("min", "max", "mean")], axis=1)
-    np.testing.assert_array_equal(concat.select(pooled, order), expected)
+    expected = np.array([[3, 30, 4, 40, 1, 10]])
+    np.testing.assert_array_equal(Representation(3, "response", "concat").select(pooled), expected)

@@ -10,11 +10,13 @@ import pytest
 
 from inspector_plugin.cli.main import main
 from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.lm.plan import ForwardPlan
+from inspector_plugin.lm.pooling import POOLINGS
 from inspector_plugin.lm.tokens import Encoding
 from inspector_plugin.plugins import create_judge
 from inspector_plugin.probing import features, training
 from inspector_plugin.probing.classifiers import ClassifierSettings
-from inspector_plugin.probing.features import FeatureStore, every_hidden_state, read_features
+from inspector_plugin.probing.features import FeatureStore, every_feature, read_features
 from inspector_plugin.probing.figures import all_figures, aspect_scores, label_indices
 from inspector_plugin.probing.packs import read_card, read_pack
 from inspector_plugin.probing.selection import split
@@ -83,6 +85,60 @@ def test_from_scored_rows_to_judgements(
         assert scores[0] > scores[1]
 
 
+@pytest.mark.parametrize("layout", ["suffix", "bare"])
+def test_a_judge_uses_the_layout_that_its_probes_were_trained_with(
+    tmp_path: Path, tiny_lm: Path, layout: str
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl", ("fluency", "logicality"))
+    limits = ("--highest-layer", "2", "--layer-step", "1", "--labels", "multiclass")
+    assert train(data, tiny_lm, tmp_path / "out", "--layout", layout, *limits) == 0
+    pack = read_pack(next((tmp_path / "out").glob("*/gsm8k/multiclass")))
+    assert pack.training["layout"] == layout
+    assert pack.training["highest_layer"] == 2
+    for probe in pack.probes.values():
+        assert probe.layout.name == layout
+        assert all(feature.layer <= 2 for feature in probe.features())
+    judge = create_judge(f"inspector:probes={tmp_path / 'out'}")
+    assert judge.describe()["packs"]["gsm8k"]["layout"] == layout
+    rows = read_scored(data)
+    requests = [JudgeRequest(r.question, r.response, (r.aspect,), "gsm8k") for r in rows]
+    scores = [j.aspects[r.aspect].score for j, r in zip(judge.judge(requests), rows, strict=True)]
+    # The probes have seen these rows: a layout laid out otherwise would not know them again.
+    assert np.corrcoef([score or 0 for score in scores], [row.score for row in rows])[0, 1] > 0.8
+
+
+def test_attention_entropy_is_a_pooling_like_the_others(tmp_path: Path, tiny_lm: Path) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    options = ("--labels", "multiclass", "--poolings", "attention_entropy", "--layer-step", "1")
+    assert train(data, tiny_lm, tmp_path / "out", *options) == 0
+    pack = read_pack(next((tmp_path / "out").glob("*/gsm8k/multiclass")))
+    assert pack.language_model["attention_heads"] == 4
+    assert {f.pooling for f in pack.probes["fluency"].features()} == {"attention_entropy"}
+    judge = create_judge(f"inspector:probes={tmp_path / 'out'}")
+    request = JudgeRequest("What is 2 + 5?", "yes yes 7.", ("fluency",), "gsm8k")
+    assert judge.judge([request])[0].aspects["fluency"].score is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--highest-layer", "4"), "from 0 to 3"),
+        (("--highest-layer", "-1"), "from 0 to 3"),
+        (("--poolings", "mean,median"), "Unknown pooling 'median'"),
+        (("--layout", "sideways"), "Unknown prompt layout 'sideways'"),
+    ],
+)
+def test_what_cannot_be_trained_is_named(
+    tmp_path: Path,
+    tiny_lm: Path,
+    options: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train(write_scored(tmp_path / "scored.jsonl"), tiny_lm, tmp_path / "out", *options) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_the_same_seed_gives_the_same_card_and_arrays(tmp_path: Path, tiny_lm: Path) -> None:
     data = write_scored(tmp_path / "scored.jsonl", ("fluency", "logicality"))
     for name in ("one", "two"):
@@ -102,7 +158,7 @@ def test_a_second_run_trains_and_extracts_nothing(
 ) -> None:
     data = write_scored(tmp_path / "scored.jsonl")
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
-    monkeypatch.setattr(features, "pooled_hidden_states", lambda *_: pytest.fail("extracted"))
+    monkeypatch.setattr(features, "pooled_features", lambda *_: pytest.fail("extracted"))
     monkeypatch.setattr(training, "train_probe", lambda *_: pytest.fail("trained"))
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
 
@@ -148,21 +204,24 @@ def test_extraction_goes_on_where_it_stopped(
         Encoding(tuple(range(5, 5 + n)), {"all": (0, n), "response": (1, n)}, False)
         for n in (9, 4, 7, 4, 12)
     ]
-    wanted = every_hidden_state(lm.layers, ("all", "response"))
+    wanted = every_feature(lm.layers, ("all", "response"), POOLINGS)
+    plan = ForwardPlan(wanted)
     store = FeatureStore(tmp_path / "features")
-    store.extract(lm, encodings[:3], wanted)
-    real, asked = features.pooled_hidden_states, []
+    store.extract(lm, encodings[:3], plan)
+    real, asked = features.pooled_features, []
 
     def spy(language_model, prompts, *more):  # type: ignore[no-untyped-def]
         asked.extend(prompts)
         return real(language_model, prompts, *more)
 
-    monkeypatch.setattr(features, "pooled_hidden_states", spy)
-    paths = store.extract(lm, encodings, wanted)
+    monkeypatch.setattr(features, "pooled_features", spy)
+    paths = store.extract(lm, encodings, plan)
     # The second prompt of four tokens is the first one over again.
     assert asked == [encodings[4]]
-    alone = real(lm, encodings, wanted, 1)
-    np.testing.assert_allclose(read_features(paths), alone, atol=1e-5)
+    alone = real(lm, encodings, ForwardPlan(wanted, batch_size=1))
+    found = read_features(paths, dict.fromkeys(wanted, lm.hidden_size))
+    for feature in wanted:
+        np.testing.assert_allclose(found[feature], alone[feature], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from inspector_plugin.aspects import ASPECT_KEYS, get_aspect
-from inspector_plugin.lm.forward import pooled_hidden_states
+from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.tokens import encode
 from inspector_plugin.probing.classifiers import ClassifierSettings, fit_classifier
 from inspector_plugin.probing.folders import pack_folder
-from inspector_plugin.probing.layout import published_layout
+from inspector_plugin.probing.layout import layout_for
 from inspector_plugin.probing.packs import write_probe
 from inspector_plugin.probing.probe import Probe, ProbeMember
 from inspector_plugin.probing.representation import Representation
@@ -36,10 +37,14 @@ def example_requests(count: int = 15) -> list[JudgeRequest]:
 
 
 def write_pack(
-    root: Path, language_model: LanguageModel, labels: str, dataset: str = "gsm8k"
+    root: Path,
+    language_model: LanguageModel,
+    labels: str,
+    dataset: str = "gsm8k",
+    layout: str = "published",
 ) -> Path:
     """Write a pack of five probes below a root, and return its folder."""
-    plan = TrainingPlan(dataset, labels)
+    plan = TrainingPlan(dataset, labels, layout)
     folder = pack_folder(root, language_model.name, dataset, labels)
     head = card_head(language_model, plan, "0" * 64)
     for number, aspect in enumerate(ASPECT_KEYS):
@@ -49,15 +54,21 @@ def write_pack(
 
 def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, seed: int) -> Probe:
     """Fit a probe to labels that are random, but each of which occurs."""
-    layout = published_layout(get_aspect(aspect))
+    layout = layout_for(plan.layout, get_aspect(aspect))
+    representations = [*MEMBERS]
+    if layout.suffix:
+        representations.append(Representation(2, layout.suffix[0], "last"))
     requests = example_requests()
-    encodings = [encode(language_model, layout.segments(request)) for request in requests]
-    order = sorted({state for member in MEMBERS for state in member.states()})
-    pooled = pooled_hidden_states(language_model, encodings, order)
+    encodings = [
+        encode(language_model, layout.segments(request), suffixes=layout.suffixes)
+        for request in requests
+    ]
+    features = {feature for member in representations for feature in member.features()}
+    pooled = pooled_features(language_model, encodings, ForwardPlan(tuple(sorted(features))))
     label_count = len(plan.scale.labels)
     labels = np.random.default_rng(seed).permutation(np.arange(len(requests)) % label_count)
     members = tuple(
-        ProbeMember(member, fit_classifier(SETTINGS, member.select(pooled, order), labels, seed))
-        for member in MEMBERS
+        ProbeMember(member, fit_classifier(SETTINGS, member.select(pooled), labels, seed))
+        for member in representations
     )
     return Probe(aspect, layout, members, {"classifier": SETTINGS.to_json()})

@@ -10,7 +10,16 @@ from inspector_plugin.schema import SCALES
 
 SPEC_HELP = "name, or name:key=value,key=value; `inspector judges` lists them"
 ASPECTS_HELP = f"comma-separated, of: {', '.join(ASPECT_KEYS)} (default: all)"
-_JUDGE_OPTIONS = ("labels", "device", "dtype", "keep", "concurrency", "max_cost", "dry_run")
+_JUDGE_OPTIONS = (
+    "labels",
+    "device",
+    "dtype",
+    "batch_size",
+    "keep",
+    "concurrency",
+    "max_cost",
+    "dry_run",
+)
 
 
 def add_judge_flags(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +37,7 @@ def add_judge_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", choices=tuple(SCALES), help="scores 1-5, or low/high quality")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--dtype", help="number format of the judge's language model")
+    add_batch_flag(parser)
 
 
 def judge_defaults(options: argparse.Namespace) -> dict[str, OptionValue]:
@@ -59,9 +69,23 @@ def add_limit_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N")
 
 
+def add_batch_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --batch-size of a language model."""
+    parser.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        metavar="auto|N",
+        help="most prompts that the language model reads at once (default: auto, what fits)",
+    )
+
+
 def add_seed_flag(parser: argparse.ArgumentParser) -> None:
     """Add --seed."""
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+
+
+def _batch_size(text: str) -> int | None:
+    return None if text == "auto" else positive(text)
 
 
 def positive(text: str) -> int:

@@ -49,7 +49,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     tune.add_argument("--answer-prefix", default=ANSWER_PREFIX)
     tune.add_argument("--epochs", type=int, default=1)
     tune.add_argument("--learning-rate", type=float, default=0.01)
-    tune.add_argument("--batch-size", type=int, default=4)
+    tune.add_argument("--rows-per-step", type=int, default=4, metavar="N")
     tune.add_argument(
         "--rows",
         type=flags.positive,
@@ -59,7 +59,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     tune.add_argument("--folds", type=int, default=5, help="folds of the held-out figures")
     tune.add_argument("--device")
     tune.add_argument("--dtype", choices=("float32", "bfloat16"))
-    tune.add_argument("--batch-tokens", type=int, default=2048, help="most tokens in a batch")
+    flags.add_batch_flag(tune)
     flags.add_seed_flag(tune)
     tune.set_defaults(run_command=_tune)
 
@@ -75,7 +75,9 @@ def _tune(options: argparse.Namespace) -> int:
     from inspector_plugin.lager.tuning import TuningPlan, tune
     from inspector_plugin.lm.loading import load_language_model
 
-    plan = TuningPlan(options.epochs, options.learning_rate, options.batch_size, seed=options.seed)
+    plan = TuningPlan(
+        options.epochs, options.learning_rate, options.rows_per_step, seed=options.seed
+    )
     language_model = load_language_model(options.model, options.device, options.dtype)
     aggregation = altered(
         PRESETS[options.preset],
@@ -89,7 +91,7 @@ def _tune(options: argparse.Namespace) -> int:
     form = make_prompt_form(
         language_model, MULTICLASS.maximum, options.chat, options.answer_prefix, reasoning=False
     )
-    data = _extract(sources, language_model, form, aggregation, options.batch_tokens)
+    data = _extract(sources, language_model, form, aggregation, options.batch_size)
     held_out = held_out_probabilities(data, aggregation, plan, options.folds)
     learnt = tune(data.logits, data.scores, MULTICLASS.labels, states, aggregation.combine, plan)
     figures = _figures(sources, data, held_out, aggregation, options.seed)
@@ -138,7 +140,7 @@ def _extract(
     language_model: LanguageModel,
     form: PromptForm,
     aggregation: Aggregation,
-    batch_tokens: int,
+    batch_size: int | None,
 ) -> Labelled:
     """Read the logits of all rows, one source after the other."""
     import numpy as np
@@ -149,7 +151,7 @@ def _extract(
 
     rows = [(name, row) for name, part in sources.items() for row in part]
     requests = [JudgeRequest(row.question, row.response, (row.aspect,)) for _, row in rows]
-    logits = extract_logits(language_model, form, requests, FeatureStore(), batch_tokens)
+    logits = extract_logits(language_model, form, requests, FeatureStore(), batch_size)
     return Labelled(
         logits[:, int(aggregation.final_norm)],
         np.array([row.score for _, row in rows]),

@@ -18,6 +18,7 @@ _METADATA_KEYS = {
     "labels": "labels",
     "judge_device": "device",
     "judge_dtype": "dtype",
+    "judge_batch_size": "batch_size",
     "aspects": "aspects",
     "data": "data",
     "seed": "seed",
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from lm_eval.__main__ import cli_evaluate
 
     from inspector_plugin.harness.settings import Settings
-    from inspector_plugin.harness.shared import shared_judge
+    from inspector_plugin.harness.shared import close_judges, shared_judge
 
     arguments, metadata = _split_metadata(options.lm_eval_arguments)
     metadata |= _own_metadata(options)
@@ -80,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings.read(metadata)
     for spec in settings.specs.values():
         shared_judge(spec, settings.defaults)  # before lm_eval loads its model
+    if _evaluates_with_transformers(arguments):
+        close_judges()  # those that need the evaluated model's weights will find them there
     if metadata:
         arguments += ["--metadata", json.dumps(metadata)]
     with _command_line(["lm_eval", *arguments]):
@@ -100,6 +103,14 @@ def _split_metadata(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]
 def _own_metadata(options: argparse.Namespace) -> dict[str, Any]:
     given = {key: getattr(options, flag) for key, flag in _METADATA_KEYS.items()}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _evaluates_with_transformers(arguments: Sequence[str]) -> bool:
+    """Whether lm_eval's model will be one of its backend `hf`, its default."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model", "-m", default="hf")
+    model: str = parser.parse_known_args(list(arguments))[0].model
+    return model in ("hf", "hf-auto", "huggingface")
 
 
 @contextmanager

@@ -41,7 +41,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--aspects", help="comma-separated; default: those in DATA")
     parser.add_argument("--layout", default="published", help="prompt layout")
+    parser.add_argument(
+        "--poolings", default="mean,last,concat", help="comma-separated; poolings to screen"
+    )
     parser.add_argument("--members", type=flags.positive, default=5, help="members of a probe")
+    parser.add_argument(
+        "--highest-layer", type=int, metavar="N", help="look at no layer above (default: the last)"
+    )
     parser.add_argument(
         "--layer-step", type=flags.positive, default=3, help="screen every so many layers"
     )
@@ -50,9 +56,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--jobs", type=int, default=-1, help="processes; default: one per core")
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"))
-    parser.add_argument(
-        "--batch-tokens", type=flags.positive, default=2048, help="most tokens in a batch"
-    )
+    flags.add_batch_flag(parser)
     parser.add_argument("--transfer-to", metavar="DATASET", help="serve this data set as well")
     parser.add_argument("--overwrite", action="store_true", help="replace packs of another run")
     parser.set_defaults(run_command=_train)
@@ -70,8 +74,9 @@ def _train(options: argparse.Namespace) -> int:
 
     language_model = load_language_model(options.model, options.device, options.dtype)
     store = FeatureStore()
+    any_plan = _plan(options, "multiclass")
     data = [
-        extract_features(rows, aspect, language_model, options.layout, store, options.batch_tokens)
+        extract_features(rows, aspect, language_model, any_plan, store, options.batch_size)
         for aspect in aspects
     ]
     for labels in options.labels or ("multiclass", "binary"):
@@ -94,7 +99,9 @@ def _plan(options: argparse.Namespace, labels: str) -> TrainingPlan:
         layout=options.layout,
         folds=options.folds,
         members=options.members,
+        highest_layer=options.highest_layer,
         layer_step=options.layer_step,
+        poolings=tuple(options.poolings.split(",")),
         seed=options.seed,
     )
 

@@ -17,7 +17,12 @@ DEFAULT_JUDGE = "inspector"
 SPLITS = ("train", "test")
 DATA_VARIABLE = "INSPECTOR_DATA"
 # lm_eval's own model arguments, which land in the metadata too, may hold a device and a dtype.
-_DEFAULTS = {"labels": "labels", "device": "judge_device", "dtype": "judge_dtype"}
+_DEFAULTS = {
+    "labels": "labels",
+    "device": "judge_device",
+    "dtype": "judge_dtype",
+    "batch_size": "judge_batch_size",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Settings:
         judges: The judges by name; each has its own rows in the results.
         reference: The name and specification of the reference judge, if there is one.
         defaults: Options for every judge that has them and whose specification leaves them open:
-            `labels`, `device` and `dtype`.
+            `labels`, `device`, `dtype` and `batch_size`.
         aspects: The aspects to judge.
         data: The folder to read the tasks' documents from; None for the Hugging Face hub.
         seed: Seed of the bootstrap, and of the order of GPQA's options.
@@ -97,7 +102,8 @@ def _texts(metadata: Mapping[str, Any], key: str, default: str | None = None) ->
 def _defaults(metadata: Mapping[str, Any]) -> dict[str, OptionValue]:
     given = {name: metadata.get(key) for name, key in _DEFAULTS.items()}
     for name, value in given.items():
-        if value is not None and not isinstance(value, str):
+        number = name == "batch_size" and type(value) is int
+        if value is not None and not isinstance(value, str) and not number:
             raise OptionError(f"{_DEFAULTS[name]} takes a text, not {value!r}.")
     labels = given["labels"]
     if labels is not None and labels not in SCALES:

@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Mapping
 
 from inspector_plugin.cache import JudgeCache
+from inspector_plugin.harness.evaluated import offer_evaluated_models
 from inspector_plugin.judge import Judge, JudgeSpec, OptionValue
 from inspector_plugin.plugins import create_judge
 
@@ -28,6 +29,7 @@ def shared_judge(spec: JudgeSpec, defaults: Mapping[str, OptionValue]) -> Judge:
     """
     key = (str(spec), frozenset(defaults.items()))
     if key not in _judges:
+        offer_evaluated_models()
         _judges[key] = create_judge(spec, defaults)
     return _judges[key]
 

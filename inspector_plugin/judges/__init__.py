@@ -30,7 +30,7 @@ INSPECTOR = Backend(
         ),
         Option("device", "cpu, cuda, cuda:1, ...; default: cuda where there is one"),
         Option("dtype", "float32 or bfloat16; default: float32 on cpu, bfloat16 on cuda"),
-        Option("batch_tokens", "most tokens in one batch, padding included", int, 2048),
+        Option("batch_size", "most prompts in a batch, or auto", default="auto"),
     ),
 )
 

@@ -21,8 +21,10 @@ from inspector_plugin.lager.packs import LagerPack, read_lager_pack, require_fit
 from inspector_plugin.lager.presets import PRESETS, Aggregation, altered
 from inspector_plugin.lager.prompts import make_prompt_form
 from inspector_plugin.lager.readings import LogitReader, ReadingPoint, extended, reading_point
+from inspector_plugin.lm.batches import parse_batch_size
 from inspector_plugin.lm.forward import FloatArray
 from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.lm.plan import AUTO
 from inspector_plugin.lm.score_tokens import find_score_position
 from inspector_plugin.lm.tokens import Encoding, encode
 from inspector_plugin.schema import AspectScore, Judgement, JudgeRequest, Scale, unscored
@@ -50,7 +52,7 @@ class LagerJudge(Judge):
         keep: "layers" keeps each state's logits in the judgements.
         device: Torch device.
         dtype: "float32" or "bfloat16".
-        batch_tokens: Most tokens in one batch, padding included.
+        batch_size: The most prompts in a batch, or "auto" for as many as fit.
 
     Raises:
         ModelError: If the model cannot be loaded, or the scores are not single tokens for it.
@@ -77,11 +79,11 @@ class LagerJudge(Judge):
         keep: str | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        batch_tokens: int = 2048,
+        batch_size: str | int = AUTO,
     ) -> None:
         _require_at_least("scale", scale, 2)
         _require_at_least("reasoning_tokens", reasoning_tokens, 1)
-        _require_at_least("batch_tokens", batch_tokens, 1)
+        self._batch_size = parse_batch_size(batch_size)
         pack = read_lager_pack(Path(weights)) if weights else None
         given = {"layers": layers, "final_norm": final_norm, "combine": combine, "score": score}
         self._aggregation = _choose(preset, given, pack)
@@ -95,12 +97,11 @@ class LagerJudge(Judge):
         # Before anything is judged: can this model's score tokens be read at all?
         before = answer_prefix if reasoning else self._form.closing
         self._position = find_score_position(language_model, before, self.scale.labels)
-        reader = LogitReader(language_model, batch_tokens)
+        reader = LogitReader(language_model, self._batch_size)
         reader.head(self._position.score_ids)
         self._reader: LogitReader | None = reader
         self._feedback_tokens = reasoning_tokens if reasoning else None
         self._keep_layers = keep == "layers"
-        self._batch_tokens = batch_tokens
         self._description = {
             **language_model.describe(),
             **asdict(self._aggregation),
@@ -181,7 +182,7 @@ class LagerJudge(Judge):
             segments = self._form.segments(request, aspect)
             encoding = encode(language_model, segments, max(room, 1), not self._form.chat)
             prompts.append(extended(encoding, closing))
-        texts = write_feedback(language_model, prompts, self._feedback_tokens, self._batch_tokens)
+        texts = write_feedback(language_model, prompts, self._feedback_tokens, self._batch_size)
         points: dict[int, ReadingPoint] = {}
         scores: dict[int, AspectScore] = {}
         for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):

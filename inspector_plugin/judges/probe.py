@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.errors import OptionError, PackError
+from inspector_plugin.errors import PackError
 from inspector_plugin.judge import Judge
-from inspector_plugin.lm.forward import pooled_hidden_states
+from inspector_plugin.lm.batches import parse_batch_size
+from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.plan import AUTO, ForwardPlan
 from inspector_plugin.lm.tokens import Encoding, encode
 from inspector_plugin.probing.figures import aspect_scores
 from inspector_plugin.probing.folders import available_datasets, find_pack, model_folder
@@ -44,7 +46,7 @@ class InspectorJudge(Judge):
         labels: "multiclass" or "binary".
         device: Torch device.
         dtype: "float32" or "bfloat16".
-        batch_tokens: Most tokens in one batch, padding included.
+        batch_size: The most prompts in a batch, or "auto" for as many as fit.
 
     Raises:
         ModelError: If the language model cannot be loaded.
@@ -60,15 +62,13 @@ class InspectorJudge(Judge):
         labels: str = "multiclass",
         device: str | None = None,
         dtype: str | None = None,
-        batch_tokens: int = 2048,
+        batch_size: str | int = AUTO,
     ) -> None:
-        if batch_tokens < 1:
-            raise OptionError(f"Option 'batch_tokens' must be at least 1, not {batch_tokens}.")
+        self._batch_size = parse_batch_size(batch_size)
         self.scale = SCALES[labels]
         self._labels = labels
         self._dataset = dataset
         self._warned: set[str] = set()
-        self._batch_tokens = batch_tokens
         # The packs are read first: that is quick, and spares loading a language model in vain.
         self._packs = _read_packs(Path(probes) if probes else None, model, dataset, labels)
         name = model or str(next(iter(self._packs.values())).language_model["name"])
@@ -85,8 +85,8 @@ class InspectorJudge(Judge):
             by_dataset.setdefault(self._dataset_of(request), []).append(index)
         for dataset, indices in by_dataset.items():
             self._warn_of_transfer(dataset)
-            for layout, probes in _by_layout(self._packs.get(dataset)).items():
-                self._judge_layout(layout, probes, indices, requests, scores)
+            for layout, probes in _by_prompt(self._packs.get(dataset)).items():
+                self._judge_prompts(layout, probes, indices, requests, scores)
         return [
             Judgement({key: found.get(key, _no_probe(key)) for key in request.aspects})
             for request, found in zip(requests, scores, strict=True)
@@ -134,7 +134,7 @@ class InspectorJudge(Judge):
                 pack.dataset,
             )
 
-    def _judge_layout(
+    def _judge_prompts(
         self,
         layout: PromptLayout,
         probes: Sequence[Probe],
@@ -142,22 +142,25 @@ class InspectorJudge(Judge):
         requests: Sequence[JudgeRequest],
         scores: list[dict[str, AspectScore]],
     ) -> None:
-        """Score what the requests of some indices ask of the probes that share a prompt layout."""
-        aspects = {probe.aspect for probe in probes}
-        chosen = [index for index in indices if aspects & set(requests[index].aspects)]
-        encodings = [self._encode(layout, requests[index]) for index in chosen]
-        order = sorted(set().union(*(probe.states() for probe in probes)))
-        pooled = pooled_hidden_states(
-            self._open_language_model(), encodings, order, self._batch_tokens
-        )
-        for probe in probes:
-            judged = aspect_scores(probe.probabilities(pooled, order), self.scale)
+        """Score what the requests of some indices ask of the probes that share a prompt."""
+        aspects = set().union(*(requests[index].aspects for index in indices))
+        asked = [probe for probe in probes if probe.aspect in aspects]
+        names = {probe.aspect for probe in asked}
+        chosen = [index for index in indices if names & set(requests[index].aspects)]
+        suffixes = dict(probe.layout.suffix for probe in asked if probe.layout.suffix)
+        language_model = self._open_language_model()
+        encodings = [
+            encode(language_model, layout.segments(requests[index]), suffixes=suffixes)
+            for index in chosen
+        ]
+        features = sorted(set().union(*(probe.features() for probe in asked)))
+        plan = ForwardPlan(tuple(features), self._batch_size)
+        pooled = pooled_features(language_model, encodings, plan)
+        for probe in asked:
+            judged = aspect_scores(probe.probabilities(pooled), self.scale)
             for index, encoding, score in zip(chosen, encodings, judged, strict=True):
                 if probe.aspect in requests[index].aspects:
                     scores[index][probe.aspect] = _flagged(score, encoding)
-
-    def _encode(self, layout: PromptLayout, request: JudgeRequest) -> Encoding:
-        return encode(self._open_language_model(), layout.segments(request))
 
     def _open_language_model(self) -> LanguageModel:
         if self._language_model is None:
@@ -187,11 +190,11 @@ def _require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
     )
 
 
-def _by_layout(pack: ProbePack | None) -> dict[PromptLayout, list[Probe]]:
-    """Group probes by their prompt, so that each prompt is run once."""
+def _by_prompt(pack: ProbePack | None) -> dict[PromptLayout, list[Probe]]:
+    """Group probes by what their layouts share, so that each prompt is run once."""
     groups: dict[PromptLayout, list[Probe]] = {}
     for probe in pack.probes.values() if pack else ():
-        groups.setdefault(probe.layout, []).append(probe)
+        groups.setdefault(probe.layout.shared, []).append(probe)
     return groups
 
 

@@ -14,7 +14,7 @@ from inspector_plugin.lager.prompts import PromptForm
 from inspector_plugin.lager.readings import LogitReader, reading_point
 from inspector_plugin.lm.forward import FloatArray
 from inspector_plugin.lm.loading import LanguageModel
-from inspector_plugin.lm.prefix import last_hidden_states
+from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.score_logits import last_position_states
 from inspector_plugin.lm.score_tokens import find_score_position
 from inspector_plugin.probing.features import FeatureStore, read_features
@@ -26,7 +26,7 @@ def extract_logits(
     form: PromptForm,
     requests: Sequence[JudgeRequest],
     store: FeatureStore,
-    batch_tokens: int = 2048,
+    batch_size: int | None = None,
 ) -> FloatArray:
     """Read the score-token logits of requests, as far as that was not done before.
 
@@ -35,7 +35,7 @@ def extract_logits(
         form: What surrounds a request, with an answer prefix at its end.
         requests: The requests, at least one, each with one aspect.
         store: Where the hidden states are kept.
-        batch_tokens: Most tokens in a batch.
+        batch_size: The most prompts in a batch; None for as many as fit.
 
     Returns:
         [requests, 2, L + 1, K] float32: first without, then with the final norm on the states
@@ -52,14 +52,15 @@ def extract_logits(
         )
         for request in requests
     ]
-    reader = LogitReader(language_model, batch_tokens)
+    reader = LogitReader(language_model, batch_size)
     reader.head(position.score_ids)
+    features = last_position_states(language_model.layers)
     paths = store.extract(
         language_model,
         [point.encoding for point in points],
-        last_position_states(language_model.layers),
-        batch_tokens,
+        ForwardPlan(features, batch_size),
         "Score-token logits",
-        last_hidden_states,
     )
-    return np.stack(reader.unembed(read_features(paths), points))
+    pooled = read_features(paths, dict.fromkeys(features, language_model.hidden_size))
+    hidden = np.stack([pooled[feature] for feature in features], axis=1)
+    return np.stack(reader.unembed(hidden, points))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from inspector_plugin.lm.forward import token_budget_batches
-from inspector_plugin.lm.generation import generate
+from inspector_plugin.lm.batches import run_in_batches
+from inspector_plugin.lm.generation import Generation, generate
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.tokens import Encoding
 
@@ -18,7 +18,7 @@ def write_feedback(
     language_model: LanguageModel,
     encodings: Sequence[Encoding],
     max_tokens: int,
-    batch_tokens: int,
+    batch_size: int | None = None,
 ) -> list[str]:
     """Let the model answer prompts, greedily.
 
@@ -26,15 +26,18 @@ def write_feedback(
         language_model: The model.
         encodings: The prompts.
         max_tokens: Most tokens to write.
-        batch_tokens: Most tokens in a batch, those to be written included.
+        batch_size: The most prompts in a batch; None for as many as fit.
 
     Returns:
         The feedback to each prompt, in order.
     """
     texts = [""] * len(encodings)
     lengths = [len(encoding.token_ids) + max_tokens for encoding in encodings]
-    for batch in token_budget_batches(lengths, batch_tokens):
-        written = generate(language_model, [encodings[i].token_ids for i in batch], max_tokens)
+
+    def run(batch: list[int]) -> list[Generation]:
+        return generate(language_model, [encodings[i].token_ids for i in batch], max_tokens)
+
+    for batch, written in run_in_batches(language_model, lengths, batch_size, run):
         for index, generation in zip(batch, written, strict=True):
             texts[index] = generation.text
     return texts

@@ -15,8 +15,7 @@ import numpy as np
 
 from inspector_plugin.lm.forward import FloatArray
 from inspector_plugin.lm.loading import LanguageModel
-from inspector_plugin.lm.prefix import last_hidden_states
-from inspector_plugin.lm.score_logits import ScoreHead, last_position_states
+from inspector_plugin.lm.score_logits import ScoreHead, read_last_position
 from inspector_plugin.lm.score_tokens import ScorePosition
 from inspector_plugin.lm.tokens import ALL, Encoding, Segment, encode
 
@@ -70,10 +69,10 @@ class LogitReader:
         language_model: The model.
     """
 
-    def __init__(self, language_model: LanguageModel, batch_tokens: int) -> None:
-        """Take the model, and the most tokens in a batch, padding included."""
+    def __init__(self, language_model: LanguageModel, batch_size: int | None = None) -> None:
+        """Take the model, and the most prompts in a batch; None for as many as fit."""
         self.language_model = language_model
-        self._batch_tokens = batch_tokens
+        self._batch_size = batch_size
         self._heads: dict[tuple[int, ...], ScoreHead] = {}
 
     def head(self, score_ids: tuple[int, ...]) -> ScoreHead:
@@ -99,11 +98,8 @@ class LogitReader:
         kept = _kept.setdefault(self.language_model, OrderedDict())
         keys = [(point.encoding.token_ids, point.score_ids) for point in points]
         missing = {key: point for key, point in zip(keys, points, strict=True) if key not in kept}
-        hidden = last_hidden_states(
-            self.language_model,
-            [point.encoding for point in missing.values()],
-            last_position_states(self.language_model.layers),
-            self._batch_tokens,
+        hidden = read_last_position(
+            self.language_model, [point.encoding for point in missing.values()], self._batch_size
         )
         fresh = dict(zip(missing, self.unembed(hidden, list(missing.values())), strict=True))
         logits = np.stack([fresh[key] if key in fresh else kept[key] for key in keys])

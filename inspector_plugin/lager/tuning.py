@@ -26,7 +26,7 @@ class TuningPlan:
     Attributes:
         epochs: Passes over the rows.
         learning_rate: Adam's.
-        batch_size: Rows in a step.
+        rows_per_step: Rows in a step.
         balance: What alpha starts at.
         seed: Seed of the order of the rows.
 
@@ -36,12 +36,12 @@ class TuningPlan:
 
     epochs: int = 1
     learning_rate: float = 0.01
-    batch_size: int = 4
+    rows_per_step: int = 4
     balance: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "batch_size"):
+        for name in ("epochs", "learning_rate", "rows_per_step"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"{name} must be positive, not {getattr(self, name)}.")
 
@@ -90,8 +90,8 @@ def tune(
     order = np.random.default_rng(plan.seed)
     for _ in range(plan.epochs):
         shuffled = order.permutation(len(targets))
-        for start in range(0, len(shuffled), plan.batch_size):
-            rows = torch.from_numpy(shuffled[start : start + plan.batch_size])
+        for start in range(0, len(shuffled), plan.rows_per_step):
+            rows = torch.from_numpy(shuffled[start : start + plan.rows_per_step])
             optimiser.zero_grad()
             _loss(values[rows], wanted[rows], theta, alpha, scores, combine).backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -1,208 +1,154 @@
-"""The forward pass: pooled hidden states of many prompts, nothing else kept.
+"""The forward pass: a few vectors of each of many prompts, nothing else kept.
 
-Prompts are sorted by length and batched by a budget of tokens. Hidden states are pooled layer by
-layer while the model runs, the layers above the highest one asked for are not run at all, and
-neither is the language-modelling head.
+Prompts of similar length are run together. What they have in common is read once: a beginning, by
+its keys and values; a whole prompt with several suffixes, by attention that keeps the suffixes
+apart. Vectors are pooled layer by layer while the model runs. The layers above the highest one
+asked for are not run, and neither is the language-modelling head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.batches import run_in_batches
+from inspector_plugin.lm.branches import branch_keywords, have_branches
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.observing import run_decoder
+from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.pooling import pool
-from inspector_plugin.lm.tokens import Encoding
-
-if TYPE_CHECKING:
-    from inspector_plugin.lm.prefix import Prefix
+from inspector_plugin.lm.prefix import Prefix, by_beginning, read_prefix
+from inspector_plugin.lm.tokens import ALL, Encoding
 
 FloatArray = npt.NDArray[np.float32]
-EMBEDDING = -1
+Pooled = Mapping[Feature, FloatArray]
+
+_branching: weakref.WeakSet[LanguageModel] = weakref.WeakSet()
 
 
-@dataclass(frozen=True, order=True)
-class HiddenState:
-    """Which pooled hidden state: of which layer, over which span, pooled how.
-
-    Attributes:
-        layer: Decoder layer from 0. Its hidden state is the layer's output; that of the last
-            layer has the final norm applied, as in Hugging Face's `output_hidden_states`.
-            `EMBEDDING` is what the first layer reads.
-        span: "all", or a named span of the prompt.
-        pooling: "mean", "last", "min" or "max".
-    """
-
-    layer: int
-    span: str
-    pooling: str
-
-
-def token_budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group prompts of similar length into batches of at most `budget` tokens, padding included.
-
-    Args:
-        lengths: Tokens in each prompt.
-        budget: Most tokens in a batch; a longer prompt forms a batch of its own.
-
-    Returns:
-        Indices into `lengths`, the longest prompts first, so that a batch that does not fit into
-        memory shows at once.
-    """
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        # The first prompt of a batch is its longest, and the others are padded to its length.
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
-
-
-def pooled_hidden_states(
+def pooled_features(
     language_model: LanguageModel,
     encodings: Sequence[Encoding],
-    wanted: Sequence[HiddenState],
-    batch_tokens: int = 2048,
-    on_batch: Callable[[list[int], FloatArray], None] | None = None,
-    prefix: Prefix | None = None,
-) -> FloatArray:
-    """Run prompts through the model and pool their hidden states.
+    plan: ForwardPlan,
+    on_batch: Callable[[list[int], Pooled], None] | None = None,
+) -> dict[Feature, FloatArray]:
+    """Run prompts through the model and keep what the plan asks for.
 
     Args:
         language_model: The model.
         encodings: The prompts.
-        wanted: What to pool.
-        batch_tokens: Most tokens in a batch, padding included.
-        on_batch: Called after each batch with the indices of its prompts and their rows.
-        prefix: What the model has read already; the prompts go on from there.
+        plan: What to keep of each, and how to run them.
+        on_batch: Called after each batch with the indices of its prompts and their features.
 
     Returns:
-        [prompts, wanted, hidden] float32, in the order of `encodings` and `wanted`.
+        For each feature [prompts, width] float32, in the order of `encodings`.
 
     Raises:
-        ModelError: If the model has no layer of that number, or an activation is not finite.
+        ModelError: If the model has no layer of that number, a value is not finite, or a prompt
+            does not fit into memory.
     """
-    highest = max((state.layer for state in wanted), default=-1)
-    if highest >= language_model.layers:
-        raise ModelError(
-            f"Language model {language_model.name!r} has layers 0-{language_model.layers - 1}, "
-            f"not {highest}."
-        )
-    result = np.empty((len(encodings), len(wanted), language_model.hidden_size), dtype=np.float32)
-    lengths = [len(encoding.token_ids) for encoding in encodings]
-    for indices in token_budget_batches(lengths, batch_tokens):
-        batch = [encodings[index] for index in indices]
-        rows = _run_batch(language_model, batch, wanted, highest, prefix)
-        if not np.isfinite(rows).all():
-            raise ModelError(
-                f"Language model {language_model.name!r} gave hidden states that are not finite "
-                f"in {language_model.dtype}; try another dtype."
-            )
-        result[indices] = rows
-        if on_batch is not None:
-            on_batch(indices, rows)
+    plan.require_layers(language_model)
+    result = {
+        feature: np.empty((len(encodings), feature.width(language_model)), dtype=np.float32)
+        for feature in plan.features
+    }
+    for beginning, group in by_beginning(encodings, plan).items():
+        prefix = read_prefix(language_model, beginning, plan)
+        read = prefix.length if prefix else 0
+
+        def run(
+            places: list[int], group: list[int] = group, prefix: Prefix | None = prefix
+        ) -> dict[Feature, FloatArray]:
+            batch = [encodings[group[place]] for place in places]
+            return _run_batch(language_model, batch, plan, prefix)
+
+        lengths = [len(encodings[index].token_ids) - read for index in group]
+        for places, pooled in run_in_batches(language_model, lengths, plan.batch_size, run):
+            indices = [group[place] for place in places]
+            for feature, rows in pooled.items():
+                result[feature][indices] = rows
+            if on_batch is not None:
+                on_batch(indices, pooled)
     return result
 
 
 def _run_batch(
     language_model: LanguageModel,
     batch: Sequence[Encoding],
-    wanted: Sequence[HiddenState],
-    highest: int,
+    plan: ForwardPlan,
     prefix: Prefix | None,
-) -> FloatArray:
-    token_ids, attention_mask = _pad_right(batch, language_model.device)
+) -> dict[Feature, FloatArray]:
+    """Run one batch, each prompt without the prefix that it begins with."""
+    skipped = prefix.length if prefix else 0
+    token_ids, attention_mask = _pad_right(
+        [encoding.token_ids[skipped:] for encoding in batch], language_model.device
+    )
     keywords: dict[str, Any] = {"attention_mask": attention_mask, "use_cache": False}
-    if prefix is not None:
+    if have_branches(batch):
+        _require_branches(language_model)
+        keywords = branch_keywords(language_model, batch, token_ids.shape[1])
+    elif prefix is not None:
         keywords = prefix.keywords(attention_mask)
-    pooled: dict[HiddenState, Tensor] = {}
+    pooled: dict[Feature, Tensor] = {}
 
-    def receive(layer: int, hidden: Tensor) -> None:
-        for state in wanted:
-            if state.layer == layer:
-                spans = [encoding.spans[state.span] for encoding in batch]
-                pooled[state] = pool(hidden, spans, state.pooling)
+    def receive(layer: int, attention: bool, states: Tensor) -> None:
+        before = prefix.states.get((layer, attention)) if prefix else None
+        for feature in plan.of(layer, attention):
+            spans = [encoding.spans[feature.span] for encoding in batch]
+            own = [(start - skipped, end - skipped) for start, end in spans]
+            pooled[feature] = pool(states, own, feature.pooling, before)
 
-    decoder = decoder_of(language_model.model)
-    last = language_model.layers - 1
-    stop_after = highest if highest < last else None
-    with torch.inference_mode(), _layer_outputs(decoder_layers(decoder), receive, stop_after):
-        try:
-            output = decoder(token_ids, **keywords)
-            receive(last, output.last_hidden_state)
-        except _HighestLayerReached:
-            pass
-    stacked = torch.stack([pooled[state] for state in wanted], dim=1)
-    array: FloatArray = stacked.cpu().numpy()
+    run_decoder(language_model, token_ids, keywords, plan, receive)
+    return {feature: _finite(language_model, pooled[feature]) for feature in plan.features}
+
+
+def _finite(language_model: LanguageModel, rows: Tensor) -> FloatArray:
+    array: FloatArray = rows.cpu().numpy()
+    if not np.isfinite(array).all():
+        raise ModelError(
+            f"Language model {language_model.name!r} gave hidden states that are not finite "
+            f"in {language_model.dtype}; try another dtype."
+        )
     return array
 
 
-def decoder_of(model: Any) -> nn.Module:
-    """The part of a causal language model below its language-modelling head."""
-    decoder: nn.Module = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
-    return decoder
+def _pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    longest = max(map(len, prompts))
+    token_ids = torch.zeros((len(prompts), longest), dtype=torch.long)
+    attention_mask = torch.zeros((len(prompts), longest), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        token_ids[row, : len(prompt)] = torch.tensor(prompt)
+        attention_mask[row, : len(prompt)] = 1
+    return token_ids.to(device), attention_mask.to(device)
 
 
-def decoder_layers(decoder: Any) -> nn.ModuleList:
-    """The decoder's layers, whatever the architecture calls them.
+def _require_branches(language_model: LanguageModel) -> None:
+    """Compare two suffixes read side by side with each read alone, once for each model.
 
     Raises:
-        ModelError: If they cannot be told.
+        ModelError: If they differ: the model does not heed the mask or the positions it is given.
     """
-    count = decoder.config.get_text_config().num_hidden_layers
-    for module in decoder.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
-    raise ModelError(f"{type(decoder).__name__}: cannot find its {count} decoder layers.")
-
-
-class _HighestLayerReached(Exception):
-    """Ends a forward pass from within: no layer above this one was asked for."""
-
-
-@contextmanager
-def _layer_outputs(
-    layers: nn.ModuleList, receive: Callable[[int, Tensor], None], stop_after: int | None
-) -> Iterator[None]:
-    """Hand on what the first layer reads, and each layer's output but the last, which is still to
-    be normalised."""
-
-    def receive_input(module: nn.Module, arguments: Any, keywords: Any) -> None:
-        receive(EMBEDDING, arguments[0] if arguments else keywords["hidden_states"])
-
-    handles = [layers[0].register_forward_pre_hook(receive_input, with_kwargs=True)]
-
-    def make_hook(index: int) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            receive(index, output[0] if isinstance(output, tuple) else output)
-            if index == stop_after:
-                raise _HighestLayerReached
-
-        return hook
-
-    for index, layer in enumerate(list(layers)[:-1]):
-        handles.append(layer.register_forward_hook(make_hook(index)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _pad_right(batch: Sequence[Encoding], device: torch.device) -> tuple[Tensor, Tensor]:
-    longest = max(len(encoding.token_ids) for encoding in batch)
-    token_ids = torch.zeros((len(batch), longest), dtype=torch.long)
-    attention_mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    for row, encoding in enumerate(batch):
-        token_ids[row, : len(encoding.token_ids)] = torch.tensor(encoding.token_ids)
-        attention_mask[row, : len(encoding.token_ids)] = 1
-    return token_ids.to(device), attention_mask.to(device)
+    if language_model in _branching:
+        return
+    _branching.add(language_model)
+    spans = {ALL: (0, 6), "one": (6, 9), "two": (9, 12)}
+    together = Encoding((*range(3, 12), 3, 4, 5), spans, False, ("one", "two"))
+    alone = Encoding((*range(3, 9), 3, 4, 5), {ALL: (0, 6), "two": (6, 9)}, False, ("two",))
+    feature = Feature(language_model.layers - 1, "two", "mean")
+    plan = ForwardPlan((feature,), reuse_prefix=False)
+    found, expected = (
+        pooled_features(language_model, [each], plan)[feature] for each in (together, alone)
+    )
+    if not np.allclose(found, expected, rtol=0, atol=0.05 * float(np.abs(expected).max())):
+        _branching.discard(language_model)
+        raise ModelError(
+            f"Language model {language_model.name!r} ({type(language_model.model).__name__}) does "
+            "not read suffixes side by side; use probes of another prompt layout."
+        )

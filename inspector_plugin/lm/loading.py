@@ -23,6 +23,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _FINGERPRINT_VALUES = 4096
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, str], LanguageModel]
+_offered: weakref.WeakValueDictionary[tuple[str, str, torch.dtype], Any]
 
 
 @dataclass(eq=False)
@@ -57,12 +58,18 @@ class LanguageModel:
         """Width of a hidden state."""
         return int(self.model.config.get_text_config().hidden_size)
 
+    @property
+    def attention_heads(self) -> int:
+        """Number of attention heads in a layer."""
+        return int(self.model.config.get_text_config().num_attention_heads)
+
     def describe(self) -> dict[str, Any]:
         """Name, weights and number format, for results and cards."""
         return {"model": self.name, "fingerprint": self.fingerprint, "dtype": self.dtype}
 
 
 _loaded = weakref.WeakValueDictionary()
+_offered = weakref.WeakValueDictionary()
 
 
 def load_language_model(
@@ -91,6 +98,17 @@ def load_language_model(
         language_model = _load(name, target, dtype)
         _loaded[key] = language_model
     return language_model
+
+
+def offer_model(source: str, model: Any) -> None:
+    """Let this process use a model that somebody else has loaded, in place of loading it again.
+
+    Args:
+        source: The folder or hub id that its weights came from, unaltered.
+        model: The Hugging Face model, on one device and in one number format.
+    """
+    parameter = next(model.parameters())
+    _offered[_place(source), str(parameter.device), parameter.dtype] = model
 
 
 def weight_fingerprint(model: nn.Module) -> str:
@@ -131,17 +149,20 @@ def _read(
     config = AutoConfig.from_pretrained(source, trust_remote_code=False, **extra)
     _require_causal(config, name)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        source,
-        dtype=DTYPES[dtype],
-        use_safetensors=None if extra else True,
-        trust_remote_code=False,
-        **extra,
-    )
-    model.requires_grad_(False)
+    model: Any = None if extra else _offered.get((_place(source), str(device), DTYPES[dtype]))
+    if model is None:
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=DTYPES[dtype],
+            use_safetensors=None if extra else True,
+            trust_remote_code=False,
+            **extra,
+        )
+        model.requires_grad_(False)
+        model = model.eval().to(device)
     return LanguageModel(
         name=name,
-        model=model.eval().to(device),
+        model=model,
         tokenizer=tokenizer,
         fingerprint=weight_fingerprint(model),
         max_tokens=_max_tokens(config, tokenizer),
@@ -181,6 +202,12 @@ def locate(name: str) -> tuple[str, str | None]:
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf":
         raise ModelError(f"Language model {name!r}: there is no such file or folder.")
     return name, None
+
+
+def _place(source: str) -> str:
+    """One spelling for a folder; a hub id as it is."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.is_dir() else source
 
 
 def _resolve_device(device: str | None) -> torch.device:

@@ -14,24 +14,37 @@ import torch
 from torch import Tensor, nn
 
 from inspector_plugin.errors import ModelError
-from inspector_plugin.lm.forward import (
-    EMBEDDING,
-    FloatArray,
-    HiddenState,
-    decoder_of,
-    pooled_hidden_states,
-)
+from inspector_plugin.lm.forward import FloatArray, pooled_features
 from inspector_plugin.lm.loading import DTYPES, LanguageModel
-from inspector_plugin.lm.prefix import last_hidden_states
+from inspector_plugin.lm.observing import decoder_of
+from inspector_plugin.lm.plan import EMBEDDING, Feature, ForwardPlan
 from inspector_plugin.lm.tokens import ALL, Encoding
 
 # Relative to the largest logit; bfloat16 keeps 8 bits, which the sum over the hidden size spends.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 
-def last_position_states(layers: int) -> list[HiddenState]:
+def last_position_states(layers: int) -> tuple[Feature, ...]:
     """All states of a model of so many layers at a prompt's last token, from the embedding up."""
-    return [HiddenState(layer, ALL, "last") for layer in range(EMBEDDING, layers)]
+    return tuple(Feature(layer, ALL, "last") for layer in range(EMBEDDING, layers))
+
+
+def read_last_position(
+    language_model: LanguageModel, encodings: Sequence[Encoding], batch_size: int | None = None
+) -> FloatArray:
+    """Read all states at each prompt's last token.
+
+    Args:
+        language_model: The model.
+        encodings: The prompts.
+        batch_size: The most prompts in a batch; None for as many as fit.
+
+    Returns:
+        [prompts, L + 1, hidden] float32.
+    """
+    features = last_position_states(language_model.layers)
+    pooled = pooled_features(language_model, encodings, ForwardPlan(features, batch_size))
+    return np.stack([pooled[feature] for feature in features], axis=1)
 
 
 class ScoreHead:
@@ -92,7 +105,7 @@ def score_logits(
     encodings: Sequence[Encoding],
     score_ids: Sequence[int],
     final_norm: bool,
-    batch_tokens: int = 2048,
+    batch_size: int | None = None,
 ) -> FloatArray:
     """Read the score-token logits of every state where the next token would be produced.
 
@@ -101,15 +114,13 @@ def score_logits(
         encodings: The prompts, each ending where the score would follow.
         score_ids: The score tokens, K of them.
         final_norm: Whether to apply the final norm to the states below the last.
-        batch_tokens: Most tokens in a batch, padding included.
+        batch_size: The most prompts in a batch; None for as many as fit.
 
     Returns:
         [prompts, L + 1, K] float32.
     """
     head = ScoreHead(language_model, score_ids)
-    wanted = last_position_states(language_model.layers)
-    hidden = last_hidden_states(language_model, encodings, wanted, batch_tokens)
-    return head.logits(hidden, final_norm)
+    return head.logits(read_last_position(language_model, encodings, batch_size), final_norm)
 
 
 def _final_norm(decoder: nn.Module) -> nn.Module:
@@ -133,8 +144,7 @@ def _require_own_logits(
 ) -> None:
     """Compare with the model's own logits on a short prompt, lest scores are silently wrong."""
     prompt = Encoding(tuple(score_ids), {ALL: (0, len(score_ids))}, truncated=False)
-    wanted = last_position_states(language_model.layers)
-    ours = head.logits(pooled_hidden_states(language_model, [prompt], wanted), False)[0, -1]
+    ours = head.logits(read_last_position(language_model, [prompt]), False)[0, -1]
     token_ids = torch.tensor([prompt.token_ids], device=language_model.device)
     with torch.inference_mode():
         vocabulary = language_model.model(token_ids).logits[0, -1].float().cpu().numpy()

@@ -31,14 +31,18 @@ class Encoding:
     """A prompt as the model reads it.
 
     Attributes:
-        token_ids: The token ids.
-        spans: First token and the one after the last, for each named span and for "all".
+        token_ids: The token ids, those of the suffixes at the end, one after the other.
+        spans: First token and the one after the last, for each named span, each suffix, and for
+            "all", which is the prompt without its suffixes.
         truncated: Whether tokens of a span were left out because the prompt was too long.
+        suffixes: The names of the spans that are suffixes. Each goes on from the prompt by itself
+            and sees nothing of the others.
     """
 
     token_ids: tuple[int, ...]
     spans: Mapping[str, tuple[int, int]]
     truncated: bool
+    suffixes: tuple[str, ...] = ()
 
 
 def encode(
@@ -46,6 +50,7 @@ def encode(
     segments: Sequence[Segment],
     max_tokens: int | None = None,
     start_token: bool = True,
+    suffixes: Mapping[str, str] | None = None,
 ) -> Encoding:
     """Turn a prompt's segments into token ids.
 
@@ -60,16 +65,21 @@ def encode(
         max_tokens: The most tokens to keep; the model's context length if None.
         start_token: Whether to begin with the beginning-of-sequence token, for tokenizers that put
             one in front of every text. A chat template brings its own.
+        suffixes: Texts of the prompt's own that each follow the segments, by name of span.
 
     Raises:
         ModelError: If the prompt's own words do not fit.
     """
     tokenizer = language_model.tokenizer
     pieces = [_token_ids(tokenizer, segment) for segment in segments]
+    endings = {
+        name: _token_ids(tokenizer, Segment(text)) for name, text in (suffixes or {}).items()
+    }
     start = _start_token(tokenizer) if start_token else []
     room = min(max_tokens or language_model.max_tokens, language_model.max_tokens)
+    fixed = len(start) + max(map(len, endings.values()), default=0)
     lengths = [len(piece) for piece in pieces]
-    cut = _fit(lengths, [segment.span is not None for segment in segments], room - len(start))
+    cut = _fit(lengths, [segment.span is not None for segment in segments], room - fixed)
     if cut is None:
         raise ModelError(
             f"Language model {language_model.name!r} reads at most {room} tokens, and the prompt's "
@@ -82,7 +92,10 @@ def encode(
             spans[segment.span] = (len(token_ids), len(token_ids) + length)
         token_ids.extend(_without_middle(piece, length))
     spans[ALL] = (0, len(token_ids))
-    return Encoding(tuple(token_ids), spans, truncated=cut != lengths)
+    for name, ending in endings.items():
+        spans[name] = (len(token_ids), len(token_ids) + len(ending))
+        token_ids.extend(ending)
+    return Encoding(tuple(token_ids), spans, cut != lengths, tuple(endings))
 
 
 def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:

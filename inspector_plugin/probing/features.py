@@ -1,4 +1,4 @@
-"""Features for fitting probes: pooled hidden states of every layer, kept between runs.
+"""Features for fitting probes, of every layer, kept between runs.
 
 Each prompt's features are a file of their own, named by a hash of the model, the prompt's tokens
 and what was pooled. An interrupted extraction goes on where it stopped, and a second one with other
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +18,24 @@ from safetensors.numpy import load_file, save_file
 from tqdm.auto import tqdm
 
 from inspector_plugin.lm.catalog import cache_folder
-from inspector_plugin.lm.forward import FloatArray, HiddenState, pooled_hidden_states
+from inspector_plugin.lm.forward import FloatArray, Pooled, pooled_features
 from inspector_plugin.lm.loading import LanguageModel
-from inspector_plugin.lm.pooling import POOLINGS
+from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.tokens import Encoding
 
 _CHUNK = 64
 
 
-def every_hidden_state(layers: int, spans: Sequence[str]) -> list[HiddenState]:
+def every_feature(
+    layers: int, spans: Sequence[str], poolings: Sequence[str]
+) -> tuple[Feature, ...]:
     """All combinations of layer, span and pooling, in a fixed order."""
-    return [
-        HiddenState(layer, span, pooling)
+    return tuple(
+        Feature(layer, span, pooling)
         for layer in range(layers)
         for span in spans
-        for pooling in POOLINGS
-    ]
+        for pooling in poolings
+    )
 
 
 class FeatureStore:
@@ -50,63 +52,70 @@ class FeatureStore:
         self,
         language_model: LanguageModel,
         encodings: Sequence[Encoding],
-        wanted: Sequence[HiddenState],
-        batch_tokens: int = 2048,
+        plan: ForwardPlan,
         description: str = "Features",
-        run: Callable[..., FloatArray] | None = None,
     ) -> list[Path]:
         """Compute the features that are not on disk yet.
 
         Args:
             language_model: The model.
             encodings: The prompts.
-            wanted: What to pool.
-            batch_tokens: Most tokens in a batch.
+            plan: What to keep of each, and how to run them.
             description: What the progress bar says.
-            run: What computes them in the place of `pooled_hidden_states`, called as that is.
 
         Returns:
             For each prompt the file with its features.
         """
-        paths = [self._path(language_model, encoding, wanted) for encoding in encodings]
+        paths = [self._path(language_model, encoding, plan.features) for encoding in encodings]
         missing = list({path: i for i, path in enumerate(paths) if not path.exists()}.values())
-        compute = run or pooled_hidden_states
         hidden = not sys.stderr.isatty()
         with tqdm(total=len(missing), desc=description, unit="row", disable=hidden) as bar:
             for start in range(0, len(missing), _CHUNK):
                 chunk = missing[start : start + _CHUNK]
 
-                def save(indices: list[int], rows: FloatArray, chunk: list[int] = chunk) -> None:
+                def save(indices: list[int], pooled: Pooled, chunk: list[int] = chunk) -> None:
+                    rows = np.concatenate([pooled[feature] for feature in plan.features], axis=1)
                     for index, row in zip(indices, rows, strict=True):
                         _write(paths[chunk[index]], row)
                     bar.update(len(indices))
 
                 prompts = [encodings[index] for index in chunk]
-                compute(language_model, prompts, wanted, batch_tokens, save)
+                pooled_features(language_model, prompts, plan, save)
         return paths
 
     def _path(
-        self, language_model: LanguageModel, encoding: Encoding, wanted: Sequence[HiddenState]
+        self, language_model: LanguageModel, encoding: Encoding, features: Sequence[Feature]
     ) -> Path:
-        states = [(state.layer, state.span, state.pooling) for state in wanted]
+        kept = [(feature.layer, feature.span, feature.pooling) for feature in features]
         content = [
             language_model.fingerprint,
             language_model.dtype,
             list(encoding.token_ids),
             sorted(encoding.spans.items()),
-            states,
+            kept,
         ]
+        if len(encoding.suffixes) > 1:
+            # A single suffix makes the prompt an ordinary one.
+            content.append(list(encoding.suffixes))
         name = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         return self.folder / language_model.fingerprint[:16] / name[:2] / f"{name}.safetensors"
 
 
-def read_features(paths: Sequence[Path]) -> FloatArray:
+def read_features(
+    paths: Sequence[Path], widths: Mapping[Feature, int]
+) -> dict[Feature, FloatArray]:
     """Read the features of several prompts.
 
+    Args:
+        paths: A file for each prompt.
+        widths: What the files hold, in order: each feature's number of values.
+
     Returns:
-        [prompts, states, hidden] float32.
+        For each feature [prompts, width] float32.
     """
-    return np.stack([load_file(path)["features"] for path in paths])
+    rows = np.stack([load_file(path)["features"].reshape(-1) for path in paths])
+    ends = np.cumsum(list(widths.values()))
+    return dict(zip(widths, np.split(rows, ends[:-1], axis=1), strict=True))
 
 
 def _write(path: Path, row: FloatArray) -> None:

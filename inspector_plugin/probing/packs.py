@@ -28,7 +28,7 @@ from inspector_plugin.lm.tokens import ALL
 from inspector_plugin.probing.classifiers import classifier_from_arrays
 from inspector_plugin.probing.layout import PromptLayout
 from inspector_plugin.probing.probe import Probe, ProbeMember
-from inspector_plugin.probing.representation import CONCAT, PROBE_POOLINGS, Representation
+from inspector_plugin.probing.representation import PROBE_POOLINGS, Representation
 from inspector_plugin.schema import SCALES, Scale
 
 FORMAT_VERSION = 1
@@ -225,12 +225,19 @@ def _check_member(
         or not 0 <= chosen.layer < language_model["layers"]
     ):
         raise PackError(f"{path}: {chosen} is not something to probe in this language model.")
-    wanted = language_model["hidden_size"] * (3 if chosen.pooling == CONCAT else 1)
+    wanted = _width(chosen, language_model)
     if member.classifier.features != wanted:
         raise PackError(
             f"{path}: a classifier takes {member.classifier.features} features, and {CARD} "
             f"describes {wanted}."
         )
+
+
+def _width(representation: Representation, language_model: Mapping[str, Any]) -> int:
+    return sum(
+        int(language_model["attention_heads" if feature.is_attention else "hidden_size"])
+        for feature in representation.features()
+    )
 
 
 def _new_card(head: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from inspector_plugin.lm.forward import FloatArray, HiddenState
+from inspector_plugin.lm.forward import FloatArray, Pooled
+from inspector_plugin.lm.plan import Feature
 from inspector_plugin.probing.classifiers import Array, ProbeClassifier
 from inspector_plugin.probing.layout import PromptLayout
 from inspector_plugin.probing.representation import Representation
@@ -38,22 +39,21 @@ class Probe:
     members: tuple[ProbeMember, ...]
     record: Mapping[str, Any]
 
-    def states(self) -> set[HiddenState]:
-        """The pooled hidden states that the probe asks for."""
-        return {state for member in self.members for state in member.representation.states()}
+    def features(self) -> set[Feature]:
+        """The features that the probe asks for."""
+        return {feature for member in self.members for feature in member.representation.features()}
 
-    def probabilities(self, pooled: FloatArray, order: Sequence[HiddenState]) -> Array:
+    def probabilities(self, pooled: Pooled) -> Array:
         """Return the probability of each label.
 
         Args:
-            pooled: [rows, states, hidden].
-            order: What the second axis of `pooled` holds.
+            pooled: For each feature [rows, width].
 
         Returns:
             [rows, labels] float64; each row sums to 1.
         """
         return average_probabilities(
-            self.members, lambda representation: representation.select(pooled, order)
+            self.members, lambda representation: representation.select(pooled)
         )
 
 

@@ -1,47 +1,46 @@
-"""What a probe looks at: one layer's hidden states, over one span, pooled one way."""
+"""What a probe looks at: one layer, over one span, pooled one way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from inspector_plugin.lm.forward import FloatArray, HiddenState
+from inspector_plugin.lm.forward import FloatArray, Pooled
+from inspector_plugin.lm.plan import ATTENTION_ENTROPY, Feature
 from inspector_plugin.lm.pooling import POOLINGS
 
 CONCAT = "concat"
 _CONCATENATED = ("min", "max", "mean")
-PROBE_POOLINGS = (*POOLINGS, CONCAT)
+PROBE_POOLINGS = (*POOLINGS, CONCAT, ATTENTION_ENTROPY)
 
 
 @dataclass(frozen=True, order=True)
 class Representation:
-    """The features of a probe.
+    """What a member of a probe takes in.
 
     Attributes:
-        layer: Decoder layer from 0, as in `HiddenState`.
-        span: "all" for the whole prompt, or "question" or "response".
-        pooling: "mean", "last", "min", "max", or "concat" for min, max and mean side by side.
+        layer: Decoder layer from 0, as in `Feature`.
+        span: "all" for the whole prompt, or "question", "response" or a suffix.
+        pooling: As in `Feature`, or "concat" for minimum, maximum and mean side by side.
     """
 
     layer: int
     span: str
     pooling: str
 
-    def states(self) -> tuple[HiddenState, ...]:
-        """The pooled hidden states that make up the features, in order."""
+    def features(self) -> tuple[Feature, ...]:
+        """The features that make it up, in order."""
         poolings = _CONCATENATED if self.pooling == CONCAT else (self.pooling,)
-        return tuple(HiddenState(self.layer, self.span, pooling) for pooling in poolings)
+        return tuple(Feature(self.layer, self.span, pooling) for pooling in poolings)
 
-    def select(self, pooled: FloatArray, order: Sequence[HiddenState]) -> FloatArray:
-        """Take this representation's features out of pooled hidden states.
+    def select(self, pooled: Pooled) -> FloatArray:
+        """Take this representation out of pooled features.
 
         Args:
-            pooled: [rows, states, hidden].
-            order: What the second axis holds.
+            pooled: For each feature [rows, width].
 
         Returns:
-            [rows, features]; hidden features, or 3 * hidden for "concat".
+            [rows, width]: hidden size, three times that for "concat", or the number of heads.
         """
-        return np.concatenate([pooled[:, order.index(state)] for state in self.states()], axis=1)
+        return np.concatenate([pooled[feature] for feature in self.features()], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ from threadpoolctl import threadpool_limits
 
 from inspector_plugin import __version__
 from inspector_plugin.aspects import get_aspect
-from inspector_plugin.errors import DataError
-from inspector_plugin.lm.forward import HiddenState
+from inspector_plugin.errors import DataError, OptionError, one_of
 from inspector_plugin.lm.loading import LanguageModel
-from inspector_plugin.lm.tokens import ALL, encode
+from inspector_plugin.lm.plan import ATTENTION_ENTROPY, Feature, ForwardPlan
+from inspector_plugin.lm.pooling import POOLINGS
+from inspector_plugin.lm.tokens import encode
 from inspector_plugin.probing.classifiers import ClassifierSettings
-from inspector_plugin.probing.features import FeatureStore, every_hidden_state, read_features
+from inspector_plugin.probing.features import FeatureStore, every_feature, read_features
 from inspector_plugin.probing.figures import all_figures, label_indices
 from inspector_plugin.probing.layout import PromptLayout, layout_for
 from inspector_plugin.probing.probe import Probe
-from inspector_plugin.probing.representation import CONCAT, Representation
+from inspector_plugin.probing.representation import CONCAT, PROBE_POOLINGS, Representation
 from inspector_plugin.probing.selection import (
     Choice,
     Grid,
@@ -36,7 +37,6 @@ from inspector_plugin.probing.selection import (
 from inspector_plugin.schema import SCALES, JudgeRequest, Scale
 from inspector_plugin.scored import ScoredRow
 
-SPANS = (ALL, "response")
 DEFAULT_CLASSIFIERS = (
     *(
         ClassifierSettings("logistic_regression", strength, components)
@@ -59,7 +59,9 @@ class TrainingPlan:
         layout: The prompt layout's name.
         folds: Outer folds, and inner folds of each choice.
         members: How many representations a probe averages over.
-        layer_step: Screen every so many layers, counted down from the last.
+        highest_layer: The highest layer to look at; None for the last. A judge runs no layer above
+            the highest that a probe takes in.
+        layer_step: Screen every so many layers, counted down from the highest.
         poolings: The poolings to screen.
         seed: Seed of folds, classifiers and intervals.
         classifiers: The classifiers to choose from.
@@ -70,22 +72,29 @@ class TrainingPlan:
     layout: str = "published"
     folds: int = 5
     members: int = 5
+    highest_layer: int | None = None
     layer_step: int = 3
     poolings: tuple[str, ...] = ("mean", "last", CONCAT)
     seed: int = 0
     classifiers: tuple[ClassifierSettings, ...] = field(default=DEFAULT_CLASSIFIERS)
+
+    def __post_init__(self) -> None:
+        for pooling in self.poolings:
+            if pooling not in PROBE_POOLINGS:
+                raise OptionError(one_of(pooling, PROBE_POOLINGS, "pooling"))
 
     @property
     def scale(self) -> Scale:
         """The labels' scale."""
         return SCALES[self.labels]
 
-    def representations(self, layers: int) -> tuple[Representation, ...]:
-        """All that is screened in a model of so many layers, the last layer first."""
+    def representations(self, layers: int, spans: Sequence[str]) -> tuple[Representation, ...]:
+        """All that is screened in a model of so many layers, the highest layer first."""
+        highest = layers - 1 if self.highest_layer is None else self.highest_layer
         return tuple(
             Representation(layer, span, pooling)
-            for layer in range(layers - 1, -1, -self.layer_step)
-            for span in SPANS
+            for layer in range(highest, -1, -self.layer_step)
+            for span in spans
             for pooling in self.poolings
         )
 
@@ -99,7 +108,7 @@ class AspectData:
         rows: The scored rows.
         layout: How they were laid out as prompts.
         features: For each row the file with its features.
-        order: What the second axis of the features holds.
+        widths: What the files hold, in order: each feature's number of values.
         layers: Number of layers of the language model.
     """
 
@@ -107,13 +116,16 @@ class AspectData:
     rows: tuple[ScoredRow, ...]
     layout: PromptLayout
     features: tuple[Path, ...]
-    order: tuple[HiddenState, ...]
+    widths: Mapping[Feature, int]
     layers: int
 
 
 def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str) -> dict[str, Any]:
     """What a card says of a whole pack."""
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    # Said only where it matters.
+    heads = {"attention_heads": language_model.attention_heads}
+    limit = {"highest_layer": plan.highest_layer}
     return {
         "language_model": {
             "name": language_model.name,
@@ -121,6 +133,7 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
             "layers": language_model.layers,
             "hidden_size": language_model.hidden_size,
             "dtype": language_model.dtype,
+            **(heads if ATTENTION_ENTROPY in plan.poolings else {}),
         },
         "dataset": plan.dataset,
         "labels": plan.labels,
@@ -131,6 +144,7 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
             "seed": plan.seed,
             "folds": plan.folds,
             "members": plan.members,
+            **(limit if plan.highest_layer is not None else {}),
             "layer_step": plan.layer_step,
             "poolings": list(plan.poolings),
             "classifiers": [settings.to_json() for settings in plan.classifiers],
@@ -143,9 +157,9 @@ def extract_features(
     rows: Sequence[ScoredRow],
     aspect: str,
     language_model: LanguageModel,
-    layout_name: str,
+    plan: TrainingPlan,
     store: FeatureStore,
-    batch_tokens: int = 2048,
+    batch_size: int | None = None,
 ) -> AspectData:
     """Run one aspect's rows through the language model, as far as that was not done before.
 
@@ -153,23 +167,38 @@ def extract_features(
         rows: Scored rows, of any aspects; those of the aspect that hold text are used.
         aspect: The aspect's key.
         language_model: The model whose hidden states are probed.
-        layout_name: The prompt layout's name.
+        plan: Names the prompt layout and the poolings.
         store: Where features are kept.
-        batch_tokens: Most tokens in a batch.
+        batch_size: The most prompts in a batch; None for as many as fit.
+
+    Raises:
+        OptionError: If the plan names a prompt layout or a layer that there is not.
     """
-    layout = layout_for(layout_name, get_aspect(aspect))
+    layout = layout_for(plan.layout, get_aspect(aspect))
+    if plan.highest_layer is not None and not 0 <= plan.highest_layer < language_model.layers:
+        raise OptionError(
+            f"The highest layer must be from 0 to {language_model.layers - 1} for "
+            f"{language_model.name!r}, not {plan.highest_layer}."
+        )
     # A judge leaves an empty response unscored, so there is nothing to learn from one.
     chosen = tuple(
         row
         for row in rows
         if row.aspect == aspect and row.response.strip() and row.question.strip()
     )
-    order = every_hidden_state(language_model.layers, SPANS)
+    # All poolings are kept, so that a later training run may choose others.
+    attention = ATTENTION_ENTROPY in plan.poolings
+    poolings = (*POOLINGS, ATTENTION_ENTROPY) if attention else POOLINGS
+    features = every_feature(language_model.layers, layout.screened_spans, poolings)
     requests = [JudgeRequest(row.question, row.response, (aspect,)) for row in chosen]
-    encodings = [encode(language_model, layout.segments(request)) for request in requests]
-    description = f"Features ({aspect})"
-    paths = store.extract(language_model, encodings, order, batch_tokens, description)
-    return AspectData(aspect, chosen, layout, tuple(paths), tuple(order), language_model.layers)
+    encodings = [
+        encode(language_model, layout.segments(request), suffixes=layout.suffixes)
+        for request in requests
+    ]
+    forward = ForwardPlan(features, batch_size)
+    paths = store.extract(language_model, encodings, forward, f"Features ({aspect})")
+    widths = {feature: feature.width(language_model) for feature in features}
+    return AspectData(aspect, chosen, layout, tuple(paths), widths, language_model.layers)
 
 
 def train_probe(data: AspectData, plan: TrainingPlan) -> Probe:
@@ -185,9 +214,10 @@ def train_probe(data: AspectData, plan: TrainingPlan) -> Probe:
     labels = label_indices(data.rows, plan.scale)
     groups = np.array([row.id for row in data.rows])
     _require_problems(labels, groups, data.aspect, plan)
-    pooled = read_features(data.features)
-    rows = Rows(lambda chosen: chosen.select(pooled, data.order), labels, groups)
-    grid = Grid(plan.representations(data.layers), plan.classifiers, plan.members, plan.folds)
+    pooled = read_features(data.features, data.widths)
+    rows = Rows(lambda chosen: chosen.select(pooled), labels, groups)
+    screened = plan.representations(data.layers, data.layout.screened_spans)
+    grid = Grid(screened, plan.classifiers, plan.members, plan.folds)
     # More threads only get in each other's way on matrices of a few hundred rows.
     with threadpool_limits(1):
         folds = split(labels, groups, plan.folds, plan.seed)

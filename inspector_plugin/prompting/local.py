@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inspector_plugin.lm.batches import parse_batch_size, run_in_batches
 from inspector_plugin.lm.generation import Generation, candidate_ids, encode_chat, generate
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.prompting.messages import Conversation, Refusal, Replies, Reply, Token
@@ -25,6 +26,7 @@ class LocalModel:
             ModelError: If it cannot be loaded.
         """
         self._options = options
+        self._batch_size = parse_batch_size(options.batch_size)
         self._language_model: LanguageModel = load_language_model(
             options.model, options.device, options.dtype
         )
@@ -47,20 +49,24 @@ class LocalModel:
                 yield [(position, Refusal(reason, passing=False))]
             else:
                 prompts[position] = prompt
-        order = sorted(prompts, key=lambda position: len(prompts[position]))
-        for start in range(0, len(order), self._options.batch_size):
-            batch = order[start : start + self._options.batch_size]
+        positions = list(prompts)
+
+        def run(places: list[int]) -> tuple[list[Generation], float]:
             started = time.monotonic()
             generations = generate(
                 self._language_model,
-                [prompts[position] for position in batch],
+                [prompts[positions[place]] for place in places],
                 self._options.reply_tokens,
                 self._candidates,
             )
-            seconds = (time.monotonic() - started) / len(batch)
+            return generations, (time.monotonic() - started) / len(places)
+
+        lengths = [len(prompts[p]) + self._options.reply_tokens for p in positions]
+        batches = run_in_batches(self._language_model, lengths, self._batch_size, run)
+        for places, (generations, seconds) in batches:
             yield [
-                (position, _reply(generation, len(prompts[position]), seconds))
-                for position, generation in zip(batch, generations, strict=True)
+                (positions[place], _reply(generation, len(prompts[positions[place]]), seconds))
+                for place, generation in zip(places, generations, strict=True)
             ]
 
     def describe(self) -> Mapping[str, Any]:

@@ -19,7 +19,6 @@ _POSITIVE = (
     "requests_per_minute",
     "tokens_per_minute",
     "max_cost",
-    "batch_size",
 )
 
 
@@ -51,7 +50,7 @@ class PromptOptions:
     dry_run: bool = False
     device: str | None = None
     dtype: str | None = None
-    batch_size: int = 8
+    batch_size: str | int = "auto"
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -129,7 +128,7 @@ PROMPT = Backend(
         *_CALLING,
         Option("device", "for a local model: cpu, cuda, ...; default: cuda where there is one"),
         Option("dtype", "for a local model: float32 or bfloat16"),
-        Option("batch_size", "for a local model: prompts at once", int, default=8),
+        Option("batch_size", "for a local model: most prompts at once, or auto", default="auto"),
     ),
 )
 

@@ -1,0 +1,328 @@
+"""How fast the judge `inspector` is, by prompt layout, against the published procedure.
+
+    python benchmarks/speed.py --data ../shared/data --packs build/packs --out build/speed.json
+
+`make bench` trains the packs first, one folder for each layout, and then runs this. Every side
+judges the same rows on all five aspects, in a process of its own with its own peak of memory. The
+naive side re-creates the published procedure: a full pass for each aspect over batches of 16 in the
+order of the file, padded; eager attention whose weights are kept, all hidden states kept, the
+language-modelling head; the classifiers read anew for every batch. It leaves out what the published
+code makes of the attention weights, which would only slow it down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.judges import probe as probe_judge
+from inspector_plugin.judges.probe import InspectorJudge
+from inspector_plugin.lm.forward import pooled_features
+from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.lm.observing import decoder_layers, decoder_of
+from inspector_plugin.lm.prefix import by_beginning
+from inspector_plugin.lm.tokens import encode
+from inspector_plugin.probing.folders import find_pack, model_folder
+from inspector_plugin.probing.packs import read_card, read_pack
+from inspector_plugin.rows import read_rows
+from inspector_plugin.schema import JudgeRequest
+from inspector_plugin.scored import read_scored, sample
+
+MODEL = "smollm2-135m-instruct"
+LAYOUTS = ("published", "suffix", "bare")
+NAIVE_BATCH = 16
+GROWTH = (100, 1000, 5276)
+LENGTHS = (64, 128, 256, 512, 1024)
+REPEATS = 3
+
+
+def reference_requests(data: Path, rows: int) -> list[JudgeRequest]:
+    """The first rows of the reference file, each to be judged on all aspects."""
+    scored = read_scored(data / "reference" / "gsm8k.deepseek-v3.jsonl")
+    return [JudgeRequest(r.question, r.response, dataset="gsm8k") for r in scored[:rows]]
+
+
+def solution_requests(data: Path, rows: int) -> list[JudgeRequest]:
+    """Model solutions, drawn by seed."""
+    read = [row for _, row in read_rows(data / "gsm8k" / "model_solutions.jsonl.gz")]
+    read = [row for row in read if row["response"].strip()]
+    return [
+        JudgeRequest(row["question"], row["response"], dataset="gsm8k")
+        for row in sample(read, min(rows, len(read)), 0)
+    ]
+
+
+def requests_of_length(tokens: int, count: int) -> list[JudgeRequest]:
+    """Responses of about so many tokens, all alike."""
+    sentence = "Then 12 + 7 = 19 apples are left. "
+    return [JudgeRequest("How many apples?", sentence * (tokens // 12), dataset="gsm8k")] * count
+
+
+class Naive:
+    """The published procedure."""
+
+    def __init__(self, packs: Path) -> None:
+        self._folder = find_pack(model_folder(packs, MODEL), "gsm8k", "multiclass")
+        self._language_model = load_language_model(MODEL)
+        self._language_model.model.set_attn_implementation("eager")
+
+    @torch.inference_mode()
+    def labels(self, requests: Sequence[JudgeRequest]) -> list[dict[str, int]]:
+        """The likeliest label of each aspect. Padding is not pooled, so that labels compare."""
+        found: list[dict[str, int]] = [{} for _ in requests]
+        for aspect in ASPECT_KEYS:
+            for start in range(0, len(requests), NAIVE_BATCH):
+                batch = requests[start : start + NAIVE_BATCH]
+                for place, label in enumerate(self._batch(batch, aspect)):
+                    found[start + place][aspect] = label
+        return found
+
+    def _batch(self, requests: Sequence[JudgeRequest], aspect: str) -> list[int]:
+        probe = read_pack(self._folder).probes[aspect]
+        lm = self._language_model
+        prompts = [encode(lm, probe.layout.segments(request)) for request in requests]
+        longest = max(len(prompt.token_ids) for prompt in prompts)
+        ids = torch.zeros((len(prompts), longest), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt.token_ids)] = torch.tensor(prompt.token_ids)
+            mask[row, : len(prompt.token_ids)] = 1
+        output = lm.model(
+            ids, attention_mask=mask, output_hidden_states=True, output_attentions=True
+        )
+        pooled = {}
+        for feature in probe.features():
+            states = output.hidden_states[feature.layer + 1]
+            spans = [states[row, slice(*p.spans[feature.span])] for row, p in enumerate(prompts)]
+            reduce = {
+                "mean": lambda span: span.mean(0),
+                "last": lambda span: span[-1],
+                "min": lambda span: span.amin(0),
+                "max": lambda span: span.amax(0),
+            }[feature.pooling]
+            pooled[feature] = torch.stack([reduce(span) for span in spans]).numpy()
+        return [int(row.argmax()) + 1 for row in probe.probabilities(pooled)]
+
+
+class Counter:
+    """Runs the forward pass for a judge, and counts the tokens that it must compute."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        probe_judge.pooled_features = self.run  # type: ignore[attr-defined]
+
+    def run(self, language_model: Any, encodings: Any, plan: Any, *rest: Any) -> Any:
+        """Count, then run."""
+        for beginning, indices in by_beginning(encodings, plan).items():
+            self.tokens += len(beginning)
+            self.tokens += sum(len(encodings[i].token_ids) - len(beginning) for i in indices)
+        return pooled_features(language_model, encodings, plan, *rest)
+
+
+def judged_labels(judge: InspectorJudge, requests: Sequence[JudgeRequest]) -> list[dict[str, int]]:
+    """Judge, and return the label of each aspect."""
+    return [
+        {aspect: score.label or 0 for aspect, score in judgement.aspects.items()}
+        for judgement in judge.judge(requests)
+    ]
+
+
+def run_side(options: argparse.Namespace) -> dict[str, Any]:
+    """Judge in this process, and say how long it took and how much memory there was at the peak."""
+    if options.kind == "reference":
+        requests = reference_requests(options.data, options.rows)
+    elif options.kind == "solutions":
+        requests = solution_requests(options.data, options.rows)
+    else:
+        requests = requests_of_length(options.length, options.rows)
+    if options.side == "naive":
+        naive = Naive(options.packs / "published")
+        seconds, labels = timed(lambda: naive.labels(requests))
+        return {"seconds": seconds, "labels": labels, "peak_mib": peak_memory()}
+    counter = Counter()
+    judge = InspectorJudge(MODEL, str(options.packs / options.side))
+    judge.judge(requests[:2])  # the first pass of a process is slower
+    counter.tokens = 0
+    seconds, labels = timed(lambda: judged_labels(judge, requests))
+    layers = highest_layer(options.packs / options.side) + 1
+    each = decoder_layers(decoder_of(load_language_model(MODEL).model))[0]
+    parameters = layers * sum(p.numel() for p in each.parameters())
+    return {
+        "seconds": seconds,
+        "labels": labels,
+        "peak_mib": peak_memory(),
+        "tokens": counter.tokens,
+        "layers": layers,
+        "gflop": counter.tokens * 2 * parameters / 1e9,
+        "matrix_product_gflops": matrix_product_peak(),
+    }
+
+
+def timed(run: Any) -> tuple[float, Any]:
+    """Seconds, and what it gave."""
+    began = time.perf_counter()
+    result = run()
+    return time.perf_counter() - began, result
+
+
+def highest_layer(packs: Path) -> int:
+    """The highest layer that any probe of both packs takes in."""
+    folder = find_pack(model_folder(packs, MODEL), "gsm8k", "multiclass")
+    probes = read_pack(folder).probes.values()
+    return max(feature.layer for probe in probes for feature in probe.features())
+
+
+def matrix_product_peak(size: int = 2048, tries: int = 8) -> float:
+    """The best of several products of square float32 matrices, in GFLOP per second."""
+    left, right = torch.rand(size, size), torch.rand(size, size)
+    seconds = min(timed(lambda: left @ right)[0] for _ in range(tries))
+    return 2 * size**3 / seconds / 1e9
+
+
+def peak_memory() -> float:
+    """Peak resident memory of this process, in MiB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def start_side(options: argparse.Namespace, side: str, kind: str, **more: Any) -> dict[str, Any]:
+    """Run a side in a process of its own."""
+    command = [sys.executable, __file__, "--data", str(options.data), "--packs", str(options.packs)]
+    command += ["--side", side, "--kind", kind]
+    for name, value in more.items():
+        command += [f"--{name}", str(value)]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return {"rows": more["rows"], "rows_per_second": more["rows"] / result["seconds"], **result}
+
+
+def macro_f1(packs: Path) -> dict[str, float]:
+    """The mean over aspects of nested macro F1, by kind of labels, from the cards."""
+    means = {}
+    for labels in ("multiclass", "binary"):
+        card = read_card(find_pack(model_folder(packs, MODEL), "gsm8k", labels))
+        values = [
+            entry["figures"]["nested_cross_validation"]["macro_f1"]["value"]
+            for entry in card["aspects"].values()
+        ]
+        means[labels] = statistics.fmean(values)
+    return means
+
+
+def compare_sides(options: argparse.Namespace) -> dict[str, Any]:
+    """Run all sides over the same rows; ours several times in turns, the median counts."""
+    sides: dict[str, Any] = {}
+    runs: dict[str, list[dict[str, Any]]] = {layout: [] for layout in LAYOUTS}
+    for repeat in range(REPEATS):
+        for layout in LAYOUTS:
+            runs[layout].append(start_side(options, layout, "reference", rows=options.rows))
+        if repeat == 0:
+            sides["naive"] = start_side(options, "naive", "reference", rows=options.rows)
+    for layout, results in runs.items():
+        middle = sorted(results, key=lambda result: result["seconds"])[REPEATS // 2]
+        speeds = [result["rows_per_second"] for result in results]
+        peak = max(result["matrix_product_gflops"] for result in results)
+        middle["range_rows_per_second"] = [min(speeds), max(speeds)]
+        middle["share_of_matrix_product_peak"] = middle["gflop"] / middle["seconds"] / peak
+        middle["macro_f1"] = macro_f1(options.packs / layout)
+        sides[layout] = middle
+    naive = sides["naive"]
+    for side in sides.values():
+        side["times_naive"] = side["rows_per_second"] / naive["rows_per_second"]
+    pairs = zip(naive["labels"], sides["published"]["labels"], strict=True)
+    sides["published"]["rows_with_the_labels_of_naive"] = float(np.mean([a == b for a, b in pairs]))
+    for side in sides.values():
+        del side["labels"]
+    return sides
+
+
+def growth(options: argparse.Namespace) -> dict[str, Any]:
+    """How time grows with the number of rows and with the length of responses."""
+    layout = options.growth_layout
+    by_rows = [start_side(options, layout, "solutions", rows=rows) for rows in options.growth]
+    by_length = [
+        start_side(options, layout, "length", rows=max(8, 16384 // length), length=length)
+        for length in LENGTHS
+    ]
+    for result in by_rows + by_length:
+        del result["labels"]
+        result["tokens_per_second"] = result["tokens"] / result["seconds"]
+    for length, result in zip(LENGTHS, by_length, strict=True):
+        result["response_tokens"] = length
+    return {"rows": by_rows, "response_length": by_length}
+
+
+def machine() -> dict[str, Any]:
+    """What this ran on."""
+    info = Path("/proc/cpuinfo").read_text()
+    model = next((li.split(":")[1].strip() for li in info.splitlines() if "model name" in li), "?")
+    return {
+        "processor": model,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def print_tables(results: dict[str, Any]) -> None:
+    """Print what docs/RESULTS.md shows."""
+    print("| side | rows per second | times naive | peak memory, MiB | layers | share of peak |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, side in results["sides"].items():
+        share = side.get("share_of_matrix_product_peak")
+        cells = [
+            name,
+            f"{side['rows_per_second']:.3f}",
+            f"{side['times_naive']:.1f}",
+            f"{side['peak_mib']:.0f}",
+            str(side.get("layers", 30)),
+            "-" if share is None else f"{share:.2f}",
+        ]
+        print("| " + " | ".join(cells) + " |")
+    for title, rows in results["growth"].items():
+        print(f"\n| {title} | seconds | tokens | tokens per second | peak memory, MiB |")
+        print("| --- | --- | --- | --- | --- |")
+        for row in rows:
+            first = row.get("response_tokens", row["rows"])
+            print(
+                f"| {first} | {row['seconds']:.1f} | {row['tokens']} | "
+                f"{row['tokens_per_second']:.0f} | {row['peak_mib']:.0f} |"
+            )
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--packs", type=Path, required=True, help="a folder for each layout")
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--growth", type=int, nargs="*", default=GROWTH, metavar="ROWS")
+    parser.add_argument("--growth-layout", choices=LAYOUTS, default="bare")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--side", choices=("naive", *LAYOUTS), help=argparse.SUPPRESS)
+    parser.add_argument("--kind", help=argparse.SUPPRESS)
+    parser.add_argument("--length", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(run_side(options)))
+        return
+    results = {"machine": machine(), "sides": compare_sides(options), "growth": growth(options)}
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print_tables(results)
+
+
+if __name__ == "__main__":
+    main()

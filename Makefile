@@ -1,4 +1,5 @@
 # make demo: the whole way on 8 word problems.   make test: lint, types and tests.
+# make bench: how fast the judge `inspector` is, by prompt layout.
 # Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
 
 PYTHON ?= python3
@@ -10,7 +11,11 @@ TORCH ?= torch==2.13.0
 # Test processes, of one thread each.
 PROCESSES ?= 2
 
-.PHONY: test demo lint types tests format clean
+# The data that `make bench` reads, and where it keeps its packs.
+DATA ?= ../shared/data
+PACKS ?= build/packs
+
+.PHONY: test demo bench lint types tests format clean
 
 test: lint types tests
 
@@ -31,6 +36,16 @@ demo: $(VENV)/installed
 	$(BIN)/lm_eval --model hf \
 	    --model_args "pretrained=$$($(BIN)/inspector models path $(DEMO_LM))" \
 	    --device cpu --batch_size 4 --tasks demo_inspector --limit 8
+
+# Trains probes of all prompt layouts (hours, once; it goes on where it stopped), then times them.
+bench: $(VENV)/installed
+	$(BIN)/inspector models install $(DEMO_LM)
+	set -e; for layout in published suffix bare; do \
+	    top=20; if [ $$layout = published ]; then top=29; fi; \
+	    $(BIN)/inspector train $(DATA)/reference/gsm8k.deepseek-v3.jsonl --dataset gsm8k \
+	        --layout $$layout --highest-layer $$top --out $(PACKS)/$$layout; \
+	done
+	$(BIN)/python benchmarks/speed.py --data $(DATA) --packs $(PACKS) --out build/speed.json
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

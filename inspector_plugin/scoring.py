@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from inspector_plugin.errors import DataError, one_of
 from inspector_plugin.judge import Judge, StreamingJudge
 from inspector_plugin.judging import judge_all
 from inspector_plugin.rows import read_rows, text_field
-from inspector_plugin.schema import Judgement, JudgeRequest
+from inspector_plugin.schema import PASSING, Judgement, JudgeRequest, total_usage
 from inspector_plugin.scored import RESPONSE_FIELDS
 
 JUDGEMENTS, USAGE = "judgements", "usage"
-ROWS_PER_CHUNK = 16
+ROWS_PER_CHUNK = 64
 # A judge that makes many calls at a time needs many rows; each of its judgements is cached at once.
 STREAMED_ROWS_PER_CHUNK = 512
 
@@ -84,6 +84,9 @@ def score_rows(
 ) -> dict[str, list[Judgement]]:
     """Judge rows, writing each chunk as soon as all judges have judged it.
 
+    Where an output is continued, what it holds unscored for a reason that may have passed (a limit
+    of cost, no connection) is judged again first.
+
     Args:
         rows: The rows.
         judges: The judges, at least one, by their names in this run.
@@ -101,6 +104,7 @@ def score_rows(
     """
     judged = _begin(rows, list(judges), out, making, overwrite)
     done = len(next(iter(judged.values())))
+    _judge_again(rows, judges, judged, out, cache)
     streamed = any(isinstance(judge, StreamingJudge) for judge in judges.values())
     per_chunk = STREAMED_ROWS_PER_CHUNK if streamed else ROWS_PER_CHUNK
     with tqdm(total=len(rows), initial=done, desc="Judging", unit="row", disable=None) as bar:
@@ -120,6 +124,42 @@ def score_rows(
             bar.update(len(chunk))
             done = end
     return judged
+
+
+def _judge_again(
+    rows: Sequence[ScoreRow],
+    judges: Mapping[str, Judge],
+    judged: Mapping[str, list[Judgement]],
+    out: Path,
+    cache: JudgeCache | None,
+) -> None:
+    """Ask again for what may be had by now, and write the output anew if anything was asked."""
+    asked = False
+    for name, judge in judges.items():
+        passing = {
+            place: replace(rows[place].request, aspects=aspects)
+            for place, judgement in enumerate(judged[name])
+            if (aspects := _passing(judgement))
+        }
+        answers = judge_all(judge, list(passing.values()), name=name, progress=False, cache=cache)
+        for place, answer in zip(passing, answers, strict=True):
+            before = judged[name][place]
+            both = total_usage([before, answer])
+            judged[name][place] = Judgement({**before.aspects, **answer.aspects}, both)
+        asked |= bool(passing)
+    if asked:
+        done = len(next(iter(judged.values())))
+        draft = out.with_name(out.name + ".draft")
+        with writing(out):
+            with draft.open("w", encoding="utf-8") as file:
+                for place in range(done):
+                    line = _line(rows[place], {name: judged[name][place] for name in judges})
+                    file.write(line)
+            draft.replace(out)
+
+
+def _passing(judgement: Judgement) -> tuple[str, ...]:
+    return tuple(key for key, score in judgement.aspects.items() if PASSING in score.flags)
 
 
 def _request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,13 @@ from harness_runs import manager
 from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from tiny_probes import write_pack
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+from inspector_plugin.cli.main import main
+from inspector_plugin.harness import task
 from inspector_plugin.harness.shared import close_judges, shared_judge
 from inspector_plugin.judge import JudgeSpec
+from inspector_plugin.judging import judge_all
 from inspector_plugin.lm.loading import load_language_model
 
 
@@ -83,3 +87,30 @@ def test_altered_weights_are_not_shared(
     spec = JudgeSpec.parse(f"inspector:model={lm_folder},probes={tmp_path / 'probes'}")
     judge: Any = shared_judge(spec, {})
     assert judge._language_model.model is not evaluated.model
+
+
+def test_inspector_run_holds_the_weights_once(
+    lm_folder: Path, tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pack(tmp_path / "probes", load_language_model(str(tiny_lm)), "multiclass")
+    in_memory: list[int] = []
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        gc.collect()
+        models = [each for each in gc.get_objects() if type(each) is LlamaForCausalLM]
+        in_memory.append(sum(model.name_or_path == str(lm_folder) for model in models))
+        return judge_all(*arguments, **options)
+
+    monkeypatch.setattr(task, "judge_all", counting)
+    spec = f"inspector:model={lm_folder},probes={tmp_path / 'probes'}"
+    command = [
+        "run",
+        "--judge",
+        spec,
+        "--",
+        "--model_args",
+        f"pretrained={lm_folder},dtype=float32",
+    ]
+    command += ["--device", "cpu", "--tasks", "demo_inspector", "--limit", "1"]
+    assert main([*command, "--gen_kwargs", "max_gen_toks=8"]) == 0
+    assert in_memory == [1]

@@ -56,6 +56,7 @@ def test_what_is_sent(serve: Serve, make_judge: MakeJudge, monkeypatch: Any) -> 
     assert body["response_format"]["json_schema"]["schema"]["required"][0] == "score"
     assert headers["authorization"] == f"Bearer {KEY}"
     assert "openai-organization" not in headers
+    assert not [name for name in headers if name.startswith("x-stainless")]
     assert "authorization" not in server.headers[1]
 
 

@@ -22,6 +22,7 @@ from inspector_plugin.scoring import ROWS_PER_CHUNK
 # Scores by the digit that the response ends with; DELAY makes it slow enough to interrupt.
 DIGIT = r"""
 import os, time
+from pathlib import Path
 from inspector_plugin.schema import Usage
 
 class Digit(Judge):
@@ -33,6 +34,8 @@ class Digit(Judge):
         ]
     def score(self, response):
         digit = response[-1:]
+        if digit in "13" and Path("no connection").exists():
+            return AspectScore(None, reason="no connection", flags=("passing",))
         if not digit.isdigit():
             return unscored("\x1b[31mno digit in [red]" + response)
         label = min(max(int(digit), 1), 5)
@@ -92,6 +95,32 @@ def test_every_output_line_is_the_input_line_and_its_judgements(folder: Path) ->
         "reason": None,
     }
     assert lines[3]["judgements"] == {"digit": {"logicality": expected, "fluency": expected}}
+
+
+@pytest.mark.parametrize("cache", [(), ("--no-cache",)])
+def test_what_failed_for_a_passing_reason_is_judged_again(
+    folder: Path, cache: tuple[str, ...]
+) -> None:
+    Path("no connection").touch()
+    assert score("--aspects", "fluency,logicality", "--limit", "70", *cache) == 0
+    failed = [row["id"] for row in read() if row["judgements"]["digit"]["fluency"]["reason"]]
+    assert failed == [n for n in range(70) if n % 10 in (1, 3)]
+    Path("no connection").unlink()
+    assert score("--aspects", "fluency,logicality", *cache) == 0
+    continued = read()
+    assert score("--aspects", "fluency,logicality", *cache, out="whole.jsonl") == 0
+    whole = read("whole.jsonl")
+    for row in (*continued, *whole):
+        row.pop("usage", None)
+    assert continued == whole
+
+
+def test_a_flag_that_no_judge_knows_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = error_of(capsys, "--keep", "layers")
+    assert "--keep: none of the judges (digit) has such an option" in error
+    assert not Path("out.jsonl").exists()
 
 
 def test_aspect_field_judges_one_aspect(folder: Path) -> None:

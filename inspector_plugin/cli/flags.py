@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 
 from inspector_plugin.aspects import ASPECT_KEYS
-from inspector_plugin.judge import OptionValue
+from inspector_plugin.errors import OptionError
+from inspector_plugin.judge import JudgeSpec, OptionValue
+from inspector_plugin.plugins import JudgeRegistry
 from inspector_plugin.schema import SCALES
 
 SPEC_HELP = "name, or name:key=value,key=value; `inspector judges` lists them"
@@ -44,6 +47,22 @@ def judge_defaults(options: argparse.Namespace) -> dict[str, OptionValue]:
     """Return what the flags set for every judge that has such an option."""
     given = {name: getattr(options, name, None) for name in _JUDGE_OPTIONS}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def require_use(
+    defaults: Mapping[str, OptionValue], specs: Sequence[JudgeSpec], registry: JudgeRegistry
+) -> None:
+    """Refuse a flag that none of the judges has an option for, in place of ignoring it.
+
+    Raises:
+        OptionError: If there is one.
+    """
+    known = {option.name for spec in specs for option in registry.get(spec.name).backend.options}
+    for name in defaults:
+        if name not in known:
+            judges = ", ".join(spec.name for spec in specs)
+            flag = name.replace("_", "-")
+            raise OptionError(f"--{flag}: none of the judges ({judges}) has such an option.")
 
 
 def add_call_flags(parser: argparse.ArgumentParser) -> None:

@@ -79,6 +79,7 @@ def run_score(options: argparse.Namespace) -> int:
     names = unique_names(specs)
     reference = names[-1] if options.reference is not None else None
     registry, defaults = make_registry(), flags.judge_defaults(options)
+    flags.require_use(defaults, specs, registry)
     with ExitStack() as stack:
         judges = {
             name: stack.enter_context(create_judge(spec, defaults, registry))

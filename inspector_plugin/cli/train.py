@@ -40,13 +40,21 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--labels", action="append", choices=("multiclass", "binary"), help="default: both"
     )
     parser.add_argument("--aspects", help="comma-separated; default: those in DATA")
-    parser.add_argument("--layout", default="published", help="prompt layout")
+    parser.add_argument(
+        "--layout",
+        default="bare",
+        help="bare (question and response, one pass for all aspects; the default), suffix (the "
+        "same, then a line for each aspect), or published (a prompt for each aspect)",
+    )
     parser.add_argument(
         "--poolings", default="mean,last,concat", help="comma-separated; poolings to screen"
     )
     parser.add_argument("--members", type=flags.positive, default=5, help="members of a probe")
     parser.add_argument(
-        "--highest-layer", type=int, metavar="N", help="look at no layer above (default: the last)"
+        "--highest-layer",
+        type=int,
+        metavar="N",
+        help="look at no layer above (default: two thirds up)",
     )
     parser.add_argument(
         "--layer-step", type=flags.positive, default=3, help="screen every so many layers"

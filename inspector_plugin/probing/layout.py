@@ -129,6 +129,8 @@ def bare_layout(aspect: Aspect) -> PromptLayout:
 
 
 LAYOUTS = {"published": published_layout, "suffix": suffix_layout, "bare": bare_layout}
+# docs/RESULTS.md compares them.
+DEFAULT_LAYOUT = "bare"
 
 
 def layout_for(name: str, aspect: Aspect) -> PromptLayout:

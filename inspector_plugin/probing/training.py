@@ -22,7 +22,7 @@ from inspector_plugin.lm.tokens import encode
 from inspector_plugin.probing.classifiers import ClassifierSettings
 from inspector_plugin.probing.features import FeatureStore, every_feature, read_features
 from inspector_plugin.probing.figures import all_figures, label_indices
-from inspector_plugin.probing.layout import PromptLayout, layout_for
+from inspector_plugin.probing.layout import DEFAULT_LAYOUT, PromptLayout, layout_for
 from inspector_plugin.probing.probe import Probe
 from inspector_plugin.probing.representation import CONCAT, PROBE_POOLINGS, Representation
 from inspector_plugin.probing.selection import (
@@ -59,8 +59,8 @@ class TrainingPlan:
         layout: The prompt layout's name.
         folds: Outer folds, and inner folds of each choice.
         members: How many representations a probe averages over.
-        highest_layer: The highest layer to look at; None for the last. A judge runs no layer above
-            the highest that a probe takes in.
+        highest_layer: The highest layer to look at; None for the one two thirds of the way up. A
+            judge runs no layer above the highest that a probe takes in.
         layer_step: Screen every so many layers, counted down from the highest.
         poolings: The poolings to screen.
         seed: Seed of folds, classifiers and intervals.
@@ -69,7 +69,7 @@ class TrainingPlan:
 
     dataset: str
     labels: str
-    layout: str = "published"
+    layout: str = DEFAULT_LAYOUT
     folds: int = 5
     members: int = 5
     highest_layer: int | None = None
@@ -88,12 +88,15 @@ class TrainingPlan:
         """The labels' scale."""
         return SCALES[self.labels]
 
+    def top(self, layers: int) -> int:
+        """The highest layer to look at in a model of so many layers."""
+        return 2 * layers // 3 if self.highest_layer is None else self.highest_layer
+
     def representations(self, layers: int, spans: Sequence[str]) -> tuple[Representation, ...]:
         """All that is screened in a model of so many layers, the highest layer first."""
-        highest = layers - 1 if self.highest_layer is None else self.highest_layer
         return tuple(
             Representation(layer, span, pooling)
-            for layer in range(highest, -1, -self.layer_step)
+            for layer in range(self.top(layers), -1, -self.layer_step)
             for span in spans
             for pooling in self.poolings
         )
@@ -125,7 +128,6 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     # Said only where it matters.
     heads = {"attention_heads": language_model.attention_heads}
-    limit = {"highest_layer": plan.highest_layer}
     return {
         "language_model": {
             "name": language_model.name,
@@ -144,7 +146,7 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
             "seed": plan.seed,
             "folds": plan.folds,
             "members": plan.members,
-            **(limit if plan.highest_layer is not None else {}),
+            "highest_layer": plan.top(language_model.layers),
             "layer_step": plan.layer_step,
             "poolings": list(plan.poolings),
             "classifiers": [settings.to_json() for settings in plan.classifiers],

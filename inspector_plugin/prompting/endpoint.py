@@ -41,6 +41,18 @@ MAX_FIRST_ATTEMPTS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _BYTES_PER_TOKEN = 4
 
+# They would tell others about this machine, and cost time on each call.
+_LEFT_OUT = (
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    *(
+        f"X-Stainless-{name}"
+        for name in (
+            "Lang Package-Version OS Arch Runtime Runtime-Version Async Retry-Count Read-Timeout"
+        ).split()
+    ),
+)
+
 _Result = TypeVar("_Result")
 _Answer = Reply | Refusal
 _Finished = tuple[int, _Answer, "asyncio.Future[None]"]
@@ -232,8 +244,8 @@ class Endpoint:
         return self._client
 
     def _request_options(self) -> openai.RequestOptions:
-        """Time out, and send nothing that the SDK found in the environment."""
-        names = ["OpenAI-Organization", "OpenAI-Project"]
+        """Time out, and send nothing that the SDK found in the environment or about the machine."""
+        names = list(_LEFT_OUT)
         if self._key is None:
             names.append("Authorization")
         return {

@@ -16,7 +16,7 @@ from tiny_probes import write_pack
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from inspector_plugin.cli.main import main
-from inspector_plugin.harness import task
+from inspector_plugin.harness import task as harness_task
 from inspector_plugin.harness.shared import close_judges, shared_judge
 from inspector_plugin.judge import JudgeSpec
 from inspector_plugin.judging import judge_all
@@ -101,7 +101,7 @@ def test_inspector_run_holds_the_weights_once(
         in_memory.append(sum(model.name_or_path == str(lm_folder) for model in models))
         return judge_all(*arguments, **options)
 
-    monkeypatch.setattr(task, "judge_all", counting)
+    monkeypatch.setattr(harness_task, "judge_all", counting)
     spec = f"inspector:model={lm_folder},probes={tmp_path / 'probes'}"
     command = [
         "run",

@@ -34,7 +34,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="learn layer weights from scored rows",
         description="Learn how much each layer's score-token logits count, from JSONL files of "
         "question, response, aspect, score (1-5) and id, and measure that on held-out problems. "
-        "The defaults of epochs, learning rate and batch size are the published ones.",
+        "The defaults of epochs, learning rate and rows per step are the published ones.",
     )
     tune.add_argument(
         "--data", action="append", required=True, type=Path, metavar="FILE", help="may be repeated"

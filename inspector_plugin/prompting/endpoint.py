@@ -45,12 +45,15 @@ _BYTES_PER_TOKEN = 4
 _LEFT_OUT = (
     "OpenAI-Organization",
     "OpenAI-Project",
-    *(
-        f"X-Stainless-{name}"
-        for name in (
-            "Lang Package-Version OS Arch Runtime Runtime-Version Async Retry-Count Read-Timeout"
-        ).split()
-    ),
+    "X-Stainless-Arch",
+    "X-Stainless-Async",
+    "X-Stainless-Lang",
+    "X-Stainless-OS",
+    "X-Stainless-Package-Version",
+    "X-Stainless-Read-Timeout",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
 )
 
 _Result = TypeVar("_Result")

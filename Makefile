@@ -40,10 +40,10 @@ demo: $(VENV)/installed
 # Trains probes of all prompt layouts (hours, once; it goes on where it stopped), then times them.
 bench: $(VENV)/installed
 	$(BIN)/inspector models install $(DEMO_LM)
-	set -e; for layout in published suffix bare; do \
-	    top=20; if [ $$layout = published ]; then top=29; fi; \
+	set -e; for pack in published:published:29 suffix:suffix:20 bare:bare:20 bare-to-11:bare:11; do \
+	    set -- $$(echo $$pack | tr : ' '); \
 	    $(BIN)/inspector train $(DATA)/reference/gsm8k.deepseek-v3.jsonl --dataset gsm8k \
-	        --layout $$layout --highest-layer $$top --out $(PACKS)/$$layout; \
+	        --layout $$2 --highest-layer $$3 --out $(PACKS)/$$1; \
 	done
 	$(BIN)/python benchmarks/speed.py --data $(DATA) --packs $(PACKS) --out build/speed.json
 

@@ -95,3 +95,24 @@ def test_what_just_fits_is_left_alone(lm: LanguageModel) -> None:
 def test_a_context_too_short_for_the_prompts_own_words_is_an_error(lm: LanguageModel) -> None:
     with pytest.raises(ModelError, match="own words do not fit"):
         encode(lm, segments(), max_tokens=8)
+
+
+def test_suffixes_follow_the_prompt_each_with_a_span_of_its_own(lm: LanguageModel) -> None:
+    suffixes = {"first": "\nScore:", "second": "\nHow many?"}
+    plain, encoding = encode(lm, segments()), encode(lm, segments(), suffixes=suffixes)
+    length = len(plain.token_ids)
+    assert encoding.suffixes == ("first", "second")
+    assert encoding.token_ids[:length] == plain.token_ids
+    assert {name: encoding.spans[name] for name in plain.spans} == plain.spans
+    for name, text in suffixes.items():
+        start, end = encoding.spans[name]
+        assert start >= length
+        assert lm.tokenizer.decode(encoding.token_ids[start:end]) == text
+
+
+def test_room_is_left_for_the_longest_suffix(lm: LanguageModel) -> None:
+    suffixes = {"short": "Score:", "long": "How many jars are left on the shelf?"}
+    encoding = encode(lm, segments(response="5;" * 300), max_tokens=100, suffixes=suffixes)
+    assert encoding.truncated
+    (start, end), length = encoding.spans["long"], encoding.spans[ALL][1]
+    assert length + end - start == 100

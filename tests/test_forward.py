@@ -156,6 +156,21 @@ def test_a_batch_of_one_equals_a_batch_of_many(architecture: str, prefix: int) -
         np.testing.assert_allclose(together[feature], alone[feature], atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_bfloat16_gives_nearly_the_same_features(architecture: str) -> None:
+    """As on CUDA: pooled in float32, prefixes and suffixes included."""
+    plan = every_feature(spans=("all", "response"))
+    suffixes = {"x": (7, 8, 9), "y": (7, 20)}
+    prompts = make_encodings(PREFIX) + [with_suffixes(e, suffixes) for e in make_encodings()]
+    exact, rounded = make_model(architecture), make_model(architecture)
+    rounded.model.to(torch.bfloat16)
+    expected, found = (pooled_features(lm, prompts, plan) for lm in (exact, rounded))
+    for feature in plan.features:
+        assert found[feature].dtype == np.float32
+        scale = float(np.abs(expected[feature]).max())
+        np.testing.assert_allclose(found[feature], expected[feature], atol=0.05 * scale)
+
+
 def tokens_read(lm: LanguageModel) -> list[int]:
     """Collects the number of tokens of each batch that the model reads from now on."""
     read: list[int] = []

@@ -133,8 +133,6 @@ class Option:
         converted = self._parse(value) if isinstance(value, str) else value
         if self.type is float and type(converted) is int:
             converted = float(converted)
-        if self.type is str and type(converted) is int:
-            converted = str(converted)
         if type(converted) is not self.type:
             wanted = self.type.__name__
             raise OptionError(

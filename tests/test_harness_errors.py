@@ -33,6 +33,8 @@ def test_a_judge_that_gives_up_costs_no_generated_response(
         ({"judge": "inspector:labels=three"}, "'three'.*binary, multiclass"),
         ({"judge": ["inspector", "inspector"]}, "given twice"),
         ({"judge": 3}, "judge takes a text or a list of texts, not 3"),
+        ({"judge_dtype": 16}, "judge_dtype takes a text, not 16"),
+        ({"judge_batch_size": 1.5}, "judge_batch_size takes a text, not 1.5"),
         ({"reference": ["inspector:labels=binary", "inspector"]}, "reference takes one judge"),
         ({"labels": "ternary"}, "Unknown labels 'ternary'"),
         ({"aspects": "fluence"}, "Unknown aspect 'fluence'.*fluency"),

@@ -19,6 +19,7 @@ from lm_eval.utils import make_table
 from task_data import GSM8K, MATH, write_rows
 
 from inspector_plugin.harness.documents import processed_once
+from inspector_plugin.harness.settings import Settings
 from inspector_plugin.schema import BINARY, JudgeRequest
 from inspector_plugin.shipped import shipped_folder
 from inspector_plugin.testing import ScriptedJudge
@@ -268,3 +269,8 @@ def test_documents_are_processed_once_and_leave_random_as_it_was() -> None:
     assert process(dataset) is process(dataset)
     assert calls == [random.Random(3).randrange(10**9)]
     assert random.getstate() == state
+
+
+@pytest.mark.parametrize("size", ["auto", "8", 8])
+def test_the_batch_size_of_judges_is_read_as_a_number_or_auto(size: str | int) -> None:
+    assert Settings.read({"judge_batch_size": size}).defaults == {"batch_size": str(size)}

@@ -43,7 +43,12 @@ class Digit(Judge):
 
 @hookimpl
 def register_judges(register):
-    register(Backend("digit", "the last digit", lambda device: Digit(), (Option("device", ""),)))
+    register(Backend("digit", "the last digit", make, (
+        Option("device", ""), Option("batch_size", "", default="auto", choices=("auto", "7")),
+    )))
+
+def make(device, batch_size):
+    return Digit()
 """
 ROWS = [
     {"id": n, "question": f"What is {n}?", "prediction": f"It is {n}", "extra": [n, "π\u2028"]}
@@ -121,6 +126,14 @@ def test_a_flag_that_no_judge_knows_is_refused(
     error = error_of(capsys, "--keep", "layers")
     assert "--keep: none of the judges (digit) has such an option" in error
     assert not Path("out.jsonl").exists()
+
+
+def test_the_batch_size_reaches_a_judge_as_text(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score("--batch-size", "7", "--limit", "1") == 0
+    error = error_of(capsys, "--batch-size", "8", out="other.jsonl")
+    assert "'batch_size': '8'" in error
 
 
 def test_aspect_field_judges_one_aspect(folder: Path) -> None:

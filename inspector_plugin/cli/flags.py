@@ -46,6 +46,8 @@ def add_judge_flags(parser: argparse.ArgumentParser) -> None:
 def judge_defaults(options: argparse.Namespace) -> dict[str, OptionValue]:
     """Return what the flags set for every judge that has such an option."""
     given = {name: getattr(options, name, None) for name in _JUDGE_OPTIONS}
+    if given["batch_size"] is not None:
+        given["batch_size"] = str(given["batch_size"])  # the option takes "auto" as well
     return {name: value for name, value in given.items() if value is not None}
 
 

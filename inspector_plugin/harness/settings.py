@@ -105,6 +105,8 @@ def _defaults(metadata: Mapping[str, Any]) -> dict[str, OptionValue]:
         number = name == "batch_size" and type(value) is int
         if value is not None and not isinstance(value, str) and not number:
             raise OptionError(f"{_DEFAULTS[name]} takes a text, not {value!r}.")
+    if given["batch_size"] is not None:
+        given["batch_size"] = str(given["batch_size"])  # the option takes "auto" as well
     labels = given["labels"]
     if labels is not None and labels not in SCALES:
         raise OptionError(one_of(labels, SCALES, "labels"))

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 # On a CPU, more tokens at once do not make a token cheaper, but fall out of its caches.
-_FIRST_BUDGET = {"cpu": 2048, "cuda": 32768}
+_FIRST_BUDGET = {"cpu": 1024, "cuda": 32768}
 _SMALLEST_BUDGET = 16
 
 _budgets: weakref.WeakKeyDictionary[LanguageModel, int]

@@ -252,7 +252,7 @@ def test_weights_that_do_not_fit_are_refused(
         ({"preset": "papers"}, OptionError, "paper"),
         ({"chat": True}, OptionError, "no chat template"),
         ({"weights": "nowhere"}, PackError, "inspector lager tune"),
-        ({"batch_size": 0}, OptionError, "from 1 up, not '0'"),
+        ({"batch_size": "0"}, OptionError, "from 1 up, not '0'"),
     ],
 )
 def test_options_that_cannot_be_used(

@@ -22,7 +22,7 @@ from inspector_plugin.errors import DataError, one_of
 from inspector_plugin.judge import Judge, StreamingJudge
 from inspector_plugin.judging import judge_all
 from inspector_plugin.rows import read_rows, text_field
-from inspector_plugin.schema import PASSING, Judgement, JudgeRequest, total_usage
+from inspector_plugin.schema import PASSING, Judgement, JudgeRequest, Usage
 from inspector_plugin.scored import RESPONSE_FIELDS
 
 JUDGEMENTS, USAGE = "judgements", "usage"
@@ -134,7 +134,7 @@ def _judge_again(
     cache: JudgeCache | None,
 ) -> None:
     """Ask again for what may be had by now, and write the output anew if anything was asked."""
-    asked = False
+    again: dict[int, dict[str, Judgement]] = {}
     for name, judge in judges.items():
         passing = {
             place: replace(rows[place].request, aspects=aspects)
@@ -143,19 +143,27 @@ def _judge_again(
         }
         answers = judge_all(judge, list(passing.values()), name=name, progress=False, cache=cache)
         for place, answer in zip(passing, answers, strict=True):
-            before = judged[name][place]
-            both = total_usage([before, answer])
-            judged[name][place] = Judgement({**before.aspects, **answer.aspects}, both)
-        asked |= bool(passing)
-    if asked:
-        done = len(next(iter(judged.values())))
-        draft = out.with_name(out.name + ".draft")
-        with writing(out):
-            with draft.open("w", encoding="utf-8") as file:
-                for place in range(done):
-                    line = _line(rows[place], {name: judged[name][place] for name in judges})
-                    file.write(line)
-            draft.replace(out)
+            merged = {**judged[name][place].aspects, **answer.aspects}
+            judged[name][place] = Judgement(merged, answer.usage)
+            again.setdefault(place, {})[name] = judged[name][place]
+    if again:
+        _replace_lines(out, again)
+
+
+def _replace_lines(out: Path, again: Mapping[int, Mapping[str, Judgement]]) -> None:
+    """Put judgements into the lines of some places; what these cost is added to what is there."""
+    draft = out.with_name(out.name + ".draft")
+    with writing(out):
+        with draft.open("w", encoding="utf-8") as file:
+            for number, row in read_rows(out):
+                for name, judgement in again.get(number - 1, {}).items():
+                    row[JUDGEMENTS][name] = judgement.to_json()
+                    if judgement.usage is not None:
+                        usages = row.setdefault(USAGE, {})
+                        spent = Usage(**usages.get(name, {})) + judgement.usage
+                        usages[name] = spent.to_json()
+                file.write(json.dumps(row) + "\n")
+        draft.replace(out)
 
 
 def _passing(judgement: Judgement) -> tuple[str, ...]:

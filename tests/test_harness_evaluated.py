@@ -73,7 +73,7 @@ def test_tasks_and_judges_use_the_evaluated_models_weights(
     assert judge._language_model.model is evaluated.model
 
 
-@pytest.mark.parametrize("difference", ["peft", "dtype", "training", "delta"])
+@pytest.mark.parametrize("difference", ["peft", "dtype", "training", "delta", "revision"])
 def test_altered_weights_are_not_shared(
     difference: str, lm_folder: Path, tiny_lm: Path, tmp_path: Path
 ) -> None:

@@ -115,8 +115,10 @@ def test_what_failed_for_a_passing_reason_is_judged_again(
     continued = read()
     assert score("--aspects", "fluency,logicality", *cache, out="whole.jsonl") == 0
     whole = read("whole.jsonl")
-    for row in (*continued, *whole):
-        row.pop("usage", None)
+    calls = [row.pop("usage")["digit"]["calls"] for row in continued]
+    assert calls[:70] == [2 if n in failed else 1 for n in range(70)]
+    for row in whole:
+        del row["usage"]
     assert continued == whole
 
 

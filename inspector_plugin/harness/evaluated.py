@@ -11,8 +11,8 @@ def offer_evaluated_models() -> None:
     """Offer the models that lm_eval's backend `hf` has loaded to our judges.
 
     lm_eval makes its model before its tasks, and does not hand it to them: it is looked up among
-    the objects of this process. Models with adapters or delta weights, quantised or spread over
-    several devices are left alone: they are not what their folder holds.
+    the objects of this process. Models with adapters or delta weights, of another revision,
+    quantised or spread over several devices are left alone: they are not what a judge would load.
     """
     backend = sys.modules.get("lm_eval.models.huggingface")
     if backend is None:
@@ -30,5 +30,6 @@ def _is_as_stored(backend: Any) -> bool:
     if model is None or not isinstance(getattr(backend, "pretrained", None), str):
         return False
     altered = backend.peft or backend.delta or hasattr(model.config, "quantization_config")
+    altered = altered or backend.revision != "main"
     places = {(parameter.device, parameter.dtype) for parameter in model.parameters()}
     return not altered and not model.training and len(places) == 1

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from inspector_plugin.hookspecs import hookimpl
 from inspector_plugin.judge import Backend, Option
 from inspector_plugin.lager.options import LAGER
+from inspector_plugin.lm.options import running_options
 from inspector_plugin.prompting.options import DEEPSEEK, PROMPT
 from inspector_plugin.schema import DATASETS
 
@@ -28,9 +29,7 @@ INSPECTOR = Backend(
             default="multiclass",
             choices=("multiclass", "binary"),
         ),
-        Option("device", "cpu, cuda, cuda:1, ...; default: cuda where there is one"),
-        Option("dtype", "float32 or bfloat16; default: float32 on cpu, bfloat16 on cuda"),
-        Option("batch_size", "most prompts in a batch, or auto", default="auto"),
+        *running_options(),
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspector_plugin.judge import Backend, Option
 from inspector_plugin.lager.presets import COMBINE, PRESETS, SCORES
+from inspector_plugin.lm.options import running_options
 
 ANSWER_PREFIX = "Score: "
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -26,8 +27,6 @@ LAGER = Backend(
         Option("reasoning", "let the model write feedback first", bool, default=False),
         Option("reasoning_tokens", "most tokens of feedback", int, default=256),
         Option("keep", "keep each layer's logits in the judgements", choices=("layers",)),
-        Option("device", "cpu, cuda, cuda:1, ...; default: cuda where there is one"),
-        Option("dtype", "float32 or bfloat16; default: float32 on cpu, bfloat16 on cuda"),
-        Option("batch_size", "most prompts in a batch, or auto", default="auto"),
+        *running_options(),
     ),
 )

@@ -6,7 +6,6 @@ it would have if its own suffix alone followed the prompt.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,6 @@ from inspector_plugin.lm.tokens import ALL, Encoding
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _PADDING = -1
-
-_checked: weakref.WeakSet[LanguageModel] = weakref.WeakSet()
 
 
 def have_branches(encodings: Sequence[Encoding]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judge import Backend, Option
+from inspector_plugin.lm.options import running_options
 
 MODES = ("per-aspect", "joint")
 REPLY_FORMATS = ("auto", "schema", "json", "text")
@@ -126,9 +127,7 @@ PROMPT = Backend(
         ),
         *_ASKING,
         *_CALLING,
-        Option("device", "for a local model: cpu, cuda, ...; default: cuda where there is one"),
-        Option("dtype", "for a local model: float32 or bfloat16"),
-        Option("batch_size", "for a local model: most prompts at once, or auto", default="auto"),
+        *running_options("for a local model: "),
     ),
 )
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from inspector_plugin.errors import DataError
@@ -110,7 +110,7 @@ class JudgeCache:
         keys = []
         for request in requests:
             digest = start.copy()
-            asked = {**asdict(request), "id": None}  # what a problem is called changes no score
+            asked = {**vars(request), "id": None}  # what a problem is called changes no score
             digest.update(json.dumps(asked, sort_keys=True).encode())
             keys.append(digest.hexdigest())
         return keys

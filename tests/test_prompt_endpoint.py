@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import time
@@ -17,6 +18,7 @@ from endpoint_judges import KEY, MakeJudge, Serve, reasons, requests
 
 from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import InspectorError, JudgeError, OptionError
+from inspector_plugin.judge import StreamingJudge
 from inspector_plugin.judging import judge_all
 from inspector_plugin.plugins import create_judge
 from inspector_plugin.schema import Usage, total_usage
@@ -58,6 +60,19 @@ def test_what_is_sent(serve: Serve, make_judge: MakeJudge, monkeypatch: Any) -> 
     assert "openai-organization" not in headers
     assert not [name for name in headers if name.startswith("x-stainless")]
     assert "authorization" not in server.headers[1]
+
+
+def test_garbage_is_collected_as_before_when_calls_are_over(
+    serve: Serve, make_judge: MakeJudge
+) -> None:
+    usual = gc.get_threshold()
+    judge = make_judge(serve(), concurrency=1)
+    assert isinstance(judge, StreamingJudge)
+    groups = judge.judge_each(requests(3))
+    next(iter(groups))
+    assert gc.get_threshold()[0] > usual[0]
+    groups.close()  # type: ignore[attr-defined]
+    assert gc.get_threshold() == usual
 
 
 def test_binary_labels(serve: Serve, make_judge: MakeJudge) -> None:

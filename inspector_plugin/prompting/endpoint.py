@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
@@ -40,6 +42,7 @@ MAX_ATTEMPTS = 8
 MAX_FIRST_ATTEMPTS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _BYTES_PER_TOKEN = 4
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 # They would tell others about this machine, and cost time on each call.
 _LEFT_OUT = (
@@ -107,20 +110,21 @@ class Endpoint:
 
         run = self._loop.create_task(self._run(conversations, hand_over))
         run.add_done_callback(lambda _: arrived.set())
-        try:
-            while finished or not run.done():
-                self._drive(arrived.wait())
-                arrived.clear()
-                group = finished.copy()
-                finished.clear()
-                yield [(position, answer) for position, answer, _ in group]
-                for _, _, dealt_with in group:
-                    if not dealt_with.done():
-                        dealt_with.set_result(None)
-            run.result()
-        finally:
-            run.cancel()
-            self._drive(asyncio.wait([run]))
+        with _rare_collections():
+            try:
+                while finished or not run.done():
+                    self._drive(arrived.wait())
+                    arrived.clear()
+                    group = finished.copy()
+                    finished.clear()
+                    yield [(position, answer) for position, answer, _ in group]
+                    for _, _, dealt_with in group:
+                        if not dealt_with.done():
+                            dealt_with.set_result(None)
+                run.result()
+            finally:
+                run.cancel()
+                self._drive(asyncio.wait([run]))
 
     def describe(self) -> Mapping[str, Any]:
         """Name endpoint, model and sampling."""
@@ -207,7 +211,8 @@ class Endpoint:
         fault: _Answer | Exception
         try:
             completion = await self._opened().post(
-                "/chat/completions",
+                # In full: the SDK takes its time over joining it to the base URL.
+                f"{options.base_url}/chat/completions",
                 body=request_body(conversation, options, reply_format),
                 cast_to=object,
                 options=self._request_options(),
@@ -267,6 +272,18 @@ class Endpoint:
             f"{self._options.base_url} does not have the response format "
             f"{self._format!r} ({fault}); use reply_format=text (or json, if it has that)."
         )
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Collect garbage less often: a call makes many objects, and hardly any in circles."""
+    usual = gc.get_threshold()
+    if usual[0] > 0:  # else the caller has switched it off
+        gc.set_threshold(max(usual[0], _OBJECTS_BETWEEN_COLLECTIONS), *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _runs_a_loop() -> bool:

@@ -3,13 +3,12 @@
     python benchmarks/speed.py --data ../shared/data --packs build/packs --out build/speed.json
 
 `make bench` trains the packs first, one folder for each layout, and then runs this. Every side
-judges rows of the same file on all five aspects, in a process of its own with its own peak of
-memory; the naive side, which takes a third of a minute for a row, only the first 16. It re-creates
-the published procedure: a full pass for each aspect over batches of 16 in the order of the file,
-padded; eager attention whose weights are kept, all hidden states kept, the language-modelling head;
-the classifiers read anew for every batch. Like the published code it then makes features of all
-layers, attention entropies included, whatever the probe uses; the time without that is given as
-well.
+judges the same rows on all five aspects, in a process of its own with its own peak of memory. The
+naive side, which takes a third of a minute for a row, re-creates the published procedure: a full
+pass for each aspect over batches of 16 in the order of the file, padded; eager attention whose
+weights are kept, all hidden states kept, the language-modelling head; the classifiers read anew for
+every batch. Like the published code it then makes features of all layers, attention entropies
+included, whatever the probe uses; the time without that is given as well.
 """
 
 from __future__ import annotations
@@ -132,17 +131,19 @@ def _features_of_all_layers(output: Any) -> list[torch.Tensor]:
 
 
 class Counter:
-    """Runs the forward pass for a judge, and counts the tokens that it must compute."""
+    """Runs the forward pass for a judge, and counts what it must compute."""
 
     def __init__(self) -> None:
         self.tokens = 0
+        self.tokens_times_layers = 0
         probe_judge.pooled_features = self.run  # type: ignore[attr-defined]
 
     def run(self, language_model: Any, encodings: Any, plan: Any, *rest: Any) -> Any:
         """Count, then run."""
         for beginning, indices in by_beginning(encodings, plan).items():
-            self.tokens += len(beginning)
-            self.tokens += sum(len(encodings[i].token_ids) - len(beginning) for i in indices)
+            tokens = sum(len(encodings[i].token_ids) - len(beginning) for i in indices)
+            self.tokens += tokens
+            self.tokens_times_layers += tokens * (plan.highest_layer + 1)
         return pooled_features(language_model, encodings, plan, *rest)
 
 
@@ -171,18 +172,17 @@ def run_side(options: argparse.Namespace) -> dict[str, Any]:
     counter = Counter()
     judge = InspectorJudge(MODEL, str(options.packs / options.side))
     judge.judge(requests[:2])  # the first pass of a process is slower
-    counter.tokens = 0
+    counter.tokens = counter.tokens_times_layers = 0
     seconds, labels = timed(lambda: judged_labels(judge, requests))
-    layers = highest_layer(options.packs / options.side) + 1
     each = decoder_layers(decoder_of(load_language_model(MODEL).model))[0]
-    parameters = layers * sum(p.numel() for p in each.parameters())
+    parameters = sum(parameter.numel() for parameter in each.parameters())
     return {
         "seconds": seconds,
         "labels": labels,
         "peak_mib": peak_memory(),
         "tokens": counter.tokens,
-        "layers": layers,
-        "gflop": counter.tokens * 2 * parameters / 1e9,
+        "layers": counter.tokens_times_layers / counter.tokens,
+        "gflop": counter.tokens_times_layers * 2 * parameters / 1e9,
         "matrix_product_gflops": matrix_product_peak(),
     }
 
@@ -192,13 +192,6 @@ def timed(run: Any) -> tuple[float, Any]:
     began = time.perf_counter()
     result = run()
     return time.perf_counter() - began, result
-
-
-def highest_layer(packs: Path) -> int:
-    """The highest layer that any probe of both packs takes in."""
-    folder = find_pack(model_folder(packs, MODEL), "gsm8k", "multiclass")
-    probes = read_pack(folder).probes.values()
-    return max(feature.layer for probe in probes for feature in probe.features())
 
 
 def matrix_product_peak(size: int = 2048, tries: int = 8) -> float:
@@ -246,7 +239,7 @@ def compare_sides(options: argparse.Namespace) -> dict[str, Any]:
         for layout in SIDES:
             runs[layout].append(start_side(options, layout, "reference", rows=options.rows))
         if repeat == 0:
-            sides["naive"] = start_side(options, "naive", "reference", rows=options.naive_rows)
+            sides["naive"] = start_side(options, "naive", "reference", rows=options.rows)
     for layout, results in runs.items():
         middle = sorted(results, key=lambda result: result["seconds"])[len(results) // 2]
         speeds = [result["rows_per_second"] for result in results]
@@ -259,7 +252,7 @@ def compare_sides(options: argparse.Namespace) -> dict[str, Any]:
     for side in sides.values():
         side["times_naive"] = side["rows_per_second"] / naive["rows_per_second"]
         side["times_passes"] = side["rows_per_second"] * naive["passes"] / naive["rows"]
-    pairs = zip(naive["labels"], sides["published"]["labels"], strict=False)
+    pairs = zip(naive["labels"], sides["published"]["labels"], strict=True)
     sides["published"]["rows_with_the_labels_of_naive"] = float(np.mean([a == b for a, b in pairs]))
     for side in sides.values():
         del side["labels"]
@@ -307,7 +300,7 @@ def print_tables(results: dict[str, Any]) -> None:
             f"{side['times_naive']:.1f}",
             f"{side['times_passes']:.1f}",
             f"{side['peak_mib']:.0f}",
-            str(side.get("layers", 30)),
+            f"{side.get('layers', 30):.1f}",
             "-" if share is None else f"{share:.2f}",
         ]
         print("| " + " | ".join(cells) + " |")
@@ -327,8 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--packs", type=Path, required=True, help="a folder for each layout")
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--naive-rows", type=int, default=NAIVE_BATCH, help="the first of --rows")
+    parser.add_argument("--rows", type=int, default=2 * NAIVE_BATCH)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each of our sides")
     parser.add_argument("--growth", type=int, nargs="*", default=GROWTH, metavar="ROWS")
     parser.add_argument("--out", type=Path)

@@ -1,0 +1,108 @@
+"""Whether the judge `inspector` gives the labels of a plain pass, row by row.
+
+    python benchmarks/plain_pass.py --data ../shared/data --rows 200
+
+The plain pass is transformers' own call, each prompt alone and in full, all hidden states kept;
+what the probes take in is pooled from them here. The packs that ship, or those of --packs, both
+kinds of labels. Prints how many labels are equal and the greatest difference of a score.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from inspector_plugin.aspects import ASPECT_KEYS
+from inspector_plugin.judges.probe import InspectorJudge
+from inspector_plugin.judging import judge_all
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.plan import Feature
+from inspector_plugin.lm.tokens import encode
+from inspector_plugin.probing.folders import find_pack, model_folder
+from inspector_plugin.probing.packs import read_pack
+from inspector_plugin.probing.probe import Probe
+from inspector_plugin.schema import SCALES, JudgeRequest
+from inspector_plugin.scored import read_scored, sample
+
+MODEL = "smollm2-135m-instruct"
+LABELS = ("multiclass", "binary")
+POOL = {
+    "mean": lambda states: states.mean(axis=0),
+    "last": lambda states: states[-1],
+    "min": lambda states: states.min(axis=0),
+    "max": lambda states: states.max(axis=0),
+}
+
+
+class PlainPass:
+    """Hidden states of one prompt at a time, kept for the next probe that reads the same prompt."""
+
+    def __init__(self, language_model: LanguageModel) -> None:
+        self._language_model = language_model
+        self._token_ids: tuple[int, ...] = ()
+        self._hidden_states: tuple[torch.Tensor, ...] = ()
+
+    @torch.inference_mode()
+    def features(self, probe: Probe, request: JudgeRequest) -> Mapping[Feature, np.ndarray]:
+        """Pool what a probe takes in, [1, width] each."""
+        layout = probe.layout
+        encoding = encode(self._language_model, layout.segments(request), suffixes=layout.suffixes)
+        if encoding.token_ids != self._token_ids:
+            token_ids = torch.tensor([encoding.token_ids])
+            output = self._language_model.model(token_ids, output_hidden_states=True)
+            self._token_ids, self._hidden_states = encoding.token_ids, output.hidden_states
+        pooled = {}
+        for feature in probe.features():
+            states = self._hidden_states[feature.layer + 1][0].numpy()
+            span = states[slice(*encoding.spans[feature.span])]
+            pooled[feature] = POOL[feature.pooling](span)[None]
+        return pooled
+
+
+def compare(packs: Path | None, requests: Sequence[JudgeRequest]) -> None:
+    """Judge both ways, and print how the results differ."""
+    plain = PlainPass(load_language_model(MODEL))
+    judged, probes = {}, {}
+    for labels in LABELS:
+        with InspectorJudge(MODEL, str(packs) if packs else None, labels=labels) as judge:
+            judged[labels] = judge_all(judge, requests)
+        probes[labels] = read_pack(find_pack(model_folder(packs, MODEL), "gsm8k", labels)).probes
+    equal: dict[str, list[bool]] = {labels: [] for labels in LABELS}
+    difference = dict.fromkeys(LABELS, 0.0)
+    for place, request in enumerate(tqdm(requests)):
+        for aspect in ASPECT_KEYS:
+            for labels in LABELS:
+                score, probe = judged[labels][place].aspects[aspect], probes[labels][aspect]
+                assert score.score is not None, score.reason
+                [probabilities] = probe.probabilities(plain.features(probe, request))
+                scale = np.array(SCALES[labels].labels)
+                equal[labels].append(int(scale[probabilities.argmax()]) == score.label)
+                off = abs(float(probabilities @ scale) - score.score)
+                difference[labels] = max(difference[labels], off)
+    for labels in LABELS:
+        of = f"{sum(equal[labels])} of {len(equal[labels])} labels equal"
+        print(f"{labels}: {of}, scores within {difference[labels]:.1e}")
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--packs", type=Path, help="default: the packs that ship")
+    parser.add_argument("--rows", type=int, default=200, help="drawn by seed 0")
+    options = parser.parse_args()
+    scored = read_scored(options.data / "reference" / "gsm8k.deepseek-v3.jsonl")
+    requests = [
+        JudgeRequest(row.question, row.response, dataset="gsm8k")
+        for row in sample(scored, options.rows, 0)
+    ]
+    compare(options.packs, requests)
+
+
+if __name__ == "__main__":
+    main()

@@ -39,6 +39,7 @@ from inspector_plugin.lager.prompts import make_prompt_form
 from inspector_plugin.lager.tuning import TuningPlan, tune
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.probing.features import FeatureStore
+from inspector_plugin.problems import problem_names
 from inspector_plugin.rows import read_rows
 from inspector_plugin.schema import MULTICLASS, JudgeRequest
 from inspector_plugin.scored import read_scored, sample
@@ -90,11 +91,12 @@ def read_data(options: argparse.Namespace, name: str) -> dict[bool, Labelled]:
     path = Path(options.reference, FILES[name])
     requests, scores = requests_of(path, getattr(options, f"{name}_rows"), options.seed)
     logits = extract_logits(language_model, form, requests, FeatureStore())
+    problems = problem_names([str(r.id) for r in requests], [r.question for r in requests])
     data = Labelled(
         logits[:, 0],
         np.array(scores),
         tuple(request.aspects[0] for request in requests),
-        tuple(f"{name}/{request.id}" for request in requests),
+        tuple(f"{name}/{problem}" for problem in problems),
         MULTICLASS,
     )
     return {False: data, True: replace(data, logits=logits[:, 1])}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import DataError, one_of
+from inspector_plugin.problems import problem_names
 from inspector_plugin.rows import read_rows, text_field
 from inspector_plugin.schema import MULTICLASS
 
@@ -70,6 +71,11 @@ def sample(rows: Sequence[Row], most: int | None, seed: int) -> list[Row]:
     order = list(range(len(rows)))
     Random(seed).shuffle(order)
     return [rows[index] for index in sorted(order[:most])]
+
+
+def problems_of(rows: Sequence[ScoredRow]) -> list[str]:
+    """Name the problem of each row; see `problem_names`."""
+    return problem_names([row.id for row in rows], [row.question for row in rows])
 
 
 def data_sha256(rows: Iterable[ScoredRow]) -> str:

@@ -161,6 +161,21 @@ def test_a_response_longer_than_the_context_is_judged_and_flagged(probes: Path) 
         assert score.to_json()["flags"] == ["truncated"]
 
 
+def test_problems_that_the_probes_were_trained_on_are_flagged_and_warned_of(
+    probes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = create_judge(f"inspector:probes={probes}")
+    known = JudgeRequest(
+        "A crate holds 2 melons. \n How many crates do 3 hold?\n", "6.", dataset="gsm8k"
+    )
+    new = JudgeRequest("A crate holds 2 lemons. How many do 3 crates hold?", "6.", dataset="gsm8k")
+    with caplog.at_level(logging.WARNING):
+        judged = judge.judge([known, new, known])
+    flags = [{score.flags for score in judgement.aspects.values()} for judgement in judged]
+    assert flags == [{("trained-on",)}, {()}, {("trained-on",)}]
+    assert len([r for r in caplog.records if "flagged trained-on" in r.message]) == 1
+
+
 def test_probes_for_another_language_model_are_refused(
     probes: Path, lm: LanguageModel, tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_unscored_rows_are_counted_and_hostile_text_is_not_printed(
         "coverage": 0.5,
         "mean": 1.0,
         "unscored": {"the response is empty": 1, "\x1b[31mno digit in [red]x": 1},
+        "flags": {},
     }
     reasons = [line["judgements"]["digit"]["fluency"]["reason"] for line in read()]
     assert reasons[:3] == [None, None, "the response is empty"]

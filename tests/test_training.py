@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inspector_plugin.cli.main import main
+from inspector_plugin.cli import train as train_command
+from inspector_plugin.cli.main import main, make_parser
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.pooling import POOLINGS
@@ -58,6 +59,12 @@ def train(data: Path, lm: Path, out: Path, *more: str) -> int:
     return main(["train", str(data), *common, "--folds", "3", "--members", "2", *more])
 
 
+def test_the_defaults_of_the_command_are_those_of_the_plan() -> None:
+    options = make_parser().parse_args(["train", "data", "--dataset", "gsm8k", "--out", "out"])
+    for labels in ("multiclass", "binary"):
+        assert train_command._plan(options, labels) == training.TrainingPlan("gsm8k", labels)
+
+
 def test_from_scored_rows_to_judgements(
     tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +90,24 @@ def test_from_scored_rows_to_judgements(
         assert scores[0] is not None
         assert scores[1] is not None
         assert scores[0] > scores[1]
+
+
+def test_scores_on_problems_of_the_training_data_are_flagged(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_scored(tmp_path / "scored.jsonl"), tmp_path / "probes"
+    assert train(data, tiny_lm, out, "--labels", "multiclass") == 0
+    new = {"question": "What is 1 + 1?", "response": "2.", "aspect": "fluency"}
+    with data.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(new) + "\n")
+    judge = f"inspector:model={tiny_lm},probes={out},dataset=gsm8k"
+    arguments = ["score", str(data), "--aspect-field", "aspect", "--judge", judge]
+    arguments += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "summary.json")]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out.split("Flagged")[1].splitlines()
+    assert ["inspector", "trained-on", "45/46"] in [line.split() for line in printed]
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["judges"]["inspector"]["aspects"]["overall"]["flags"] == {"trained-on": 45}
 
 
 @pytest.mark.parametrize("layout", ["suffix", "bare"])
@@ -269,6 +294,18 @@ def test_too_few_rows_are_an_error(
     assert "label 1 occurs in 2 problems" in capsys.readouterr().err
 
 
+def test_one_problem_under_several_ids_is_one_problem(tmp_path: Path, tiny_lm: Path) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    again = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    with data.open("a", encoding="utf-8") as file:
+        for row in again:
+            row |= {"id": f"again {row['id']}", "question": " ".join(row["question"].split()[::-1])}
+            file.write(json.dumps(row) + "\n")
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
+    entry = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))["aspects"]["fluency"]
+    assert (entry["rows"], entry["problems"], len(entry["problem_keys"])) == (90, 45, 45)
+
+
 def test_rows_without_a_response_are_left_out(tmp_path: Path, tiny_lm: Path) -> None:
     data = write_scored(tmp_path / "scored.jsonl")
     empty = {"question": "What?", "response": " ", "aspect": "fluency", "score": 1}
@@ -281,7 +318,7 @@ def test_rows_without_a_response_are_left_out(tmp_path: Path, tiny_lm: Path) -> 
 
 
 def rows_of(scores: list[float]) -> list[ScoredRow]:
-    return [ScoredRow(str(n), "q", "yes " * n, "fluency", s) for n, s in enumerate(scores)]
+    return [ScoredRow(str(n), f"q{n}", "yes " * n, "fluency", s) for n, s in enumerate(scores)]
 
 
 def test_labels_of_scores() -> None:

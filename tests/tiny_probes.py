@@ -18,6 +18,7 @@ from inspector_plugin.probing.packs import write_probe
 from inspector_plugin.probing.probe import Probe, ProbeMember
 from inspector_plugin.probing.representation import Representation
 from inspector_plugin.probing.training import TrainingPlan, card_head
+from inspector_plugin.problems import problem_key
 from inspector_plugin.schema import JudgeRequest
 
 MEMBERS = (Representation(1, "response", "concat"), Representation(3, "all", "last"))
@@ -71,4 +72,6 @@ def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, s
         ProbeMember(member, fit_classifier(SETTINGS, member.select(pooled), labels, seed))
         for member in representations
     )
-    return Probe(aspect, layout, members, {"classifier": SETTINGS.to_json()})
+    keys = [problem_key(request.question) for request in requests]
+    record = {"classifier": SETTINGS.to_json(), "problem_keys": keys}
+    return Probe(aspect, layout, members, record)

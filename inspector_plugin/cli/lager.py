@@ -14,7 +14,7 @@ from inspector_plugin.lager.options import ANSWER_PREFIX, DEFAULT_MODEL
 from inspector_plugin.lager.presets import COMBINE, PRESETS
 from inspector_plugin.report.table import make_table, print_tables
 from inspector_plugin.schema import MULTICLASS, JudgeRequest
-from inspector_plugin.scored import ScoredRow, data_sha256, read_scored, sample
+from inspector_plugin.scored import ScoredRow, data_sha256, problems_of, read_scored, sample
 
 if TYPE_CHECKING:
     from inspector_plugin.lager.figures import Labelled
@@ -125,7 +125,7 @@ def _read(options: argparse.Namespace) -> Sources:
             raise DataError(f"Two files are called {name!r}; rename one of them.")
         rows = [row for row in read_scored(path) if row.question.strip() and row.response.strip()]
         rows = sample(rows, options.rows, options.seed)
-        problems = len({row.id for row in rows})
+        problems = len(set(problems_of(rows)))
         if options.folds < 2 or problems < options.folds:
             raise DataError(
                 f"{path} gives {problems} problems with scored responses; {options.folds} folds "
@@ -156,7 +156,9 @@ def _extract(
         logits[:, int(aggregation.final_norm)],
         np.array([row.score for _, row in rows]),
         tuple(row.aspect for _, row in rows),
-        tuple(f"{name}/{row.id}" for name, row in rows),
+        tuple(
+            f"{name}/{problem}" for name, part in sources.items() for problem in problems_of(part)
+        ),
         MULTICLASS,
     )
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from inspector_plugin import __version__
-from inspector_plugin.agreement import agreement_by_aspect
+from inspector_plugin.agreement import OVERALL, agreement_by_aspect
 from inspector_plugin.aspects import parse_aspects
 from inspector_plugin.cache import opened_cache
 from inspector_plugin.cli import flags
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judge import Judge, JudgeSpec, unique_names
 from inspector_plugin.plugins import create_judge, make_registry
+from inspector_plugin.problems import problem_key
 from inspector_plugin.report.summary import (
     JudgeSummary,
     agreement_table,
+    flags_table,
     scores_table,
     summarise_aspects,
     unscored_table,
@@ -134,7 +136,7 @@ def _summarise(
     reference: str | None,
     seed: int,
 ) -> list[JudgeSummary]:
-    questions = [row.request.question.strip() for row in rows]
+    problems = [problem_key(row.request.question) for row in rows]
     return [
         JudgeSummary(
             name=name,
@@ -145,7 +147,7 @@ def _summarise(
             else agreement_by_aspect(
                 judged[name],
                 judged[reference],
-                questions,
+                problems,
                 judge_scale=judge.scale,
                 reference_scale=judges[reference].scale,
                 seed=seed,
@@ -161,6 +163,9 @@ def _print(summaries: Sequence[JudgeSummary], reference: str | None) -> None:
     incomplete = [summary for summary in summaries if not summary.complete]
     if incomplete:
         print_tables(unscored_table(incomplete))
+    flagged = [summary for summary in summaries if summary.aspects[OVERALL].flags]
+    if flagged:
+        print_tables(flags_table(flagged))
     for summary in summaries:
         if reference is not None and summary.agreement is not None:
             print_tables(agreement_table(summary, reference))

@@ -30,7 +30,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help=summary,
         description="Fit a probe for each aspect of DATA, a JSONL file of question, response, "
         "aspect, score (1-5) and id. Layers, pooling and classifier are chosen inside nested "
-        "cross-validation grouped by id. What was done before is not done again.",
+        "cross-validation grouped by problem. What was done before is not done again.",
     )
     parser.add_argument("data", metavar="DATA", type=Path, help="scored rows, .jsonl or .jsonl.gz")
     parser.add_argument("--dataset", required=True, help="name of the data set, such as gsm8k")

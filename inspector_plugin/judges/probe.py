@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from inspector_plugin.lm.batches import parse_batch_size
 from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.plan import AUTO, ForwardPlan
-from inspector_plugin.lm.tokens import Encoding, encode
+from inspector_plugin.lm.tokens import encode
 from inspector_plugin.probing.figures import aspect_scores
 from inspector_plugin.probing.folders import available_datasets, find_pack, model_folder
 from inspector_plugin.probing.layout import PromptLayout
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_DATASET = "gsm8k"
 TRUNCATED = "truncated"
+TRAINED_ON = "trained-on"
 
 
 class InspectorJudge(Judge):
@@ -36,6 +38,10 @@ class InspectorJudge(Judge):
 
     Multiclass packs score 1-5, binary packs 0 (low) or 1 (high, a score above 3). The label is the
     likeliest one, the score the expected value under the probabilities.
+
+    A score is flagged "truncated" if the prompt was too long for the language model, and
+    "trained-on" if the probe learnt from the problem: it may agree there with its reference better
+    than it does elsewhere.
 
     Args:
         model: Language model as hub id, folder, GGUF file or installed name; the one that the
@@ -134,6 +140,17 @@ class InspectorJudge(Judge):
                 pack.dataset,
             )
 
+    def _warn_of_known_problems(self, dataset: str) -> None:
+        warning = f"{TRAINED_ON} {dataset}"
+        if warning not in self._warned:
+            self._warned.add(warning)
+            logger.warning(
+                "Some responses are to problems that the %s probes were trained on: those scores "
+                "are flagged %s, and agreement with a reference on them says little.",
+                self._packs[dataset].dataset,
+                TRAINED_ON,
+            )
+
     def _judge_prompts(
         self,
         layout: PromptLayout,
@@ -159,8 +176,13 @@ class InspectorJudge(Judge):
         for probe in asked:
             judged = aspect_scores(probe.probabilities(pooled), self.scale)
             for index, encoding, score in zip(chosen, encodings, judged, strict=True):
-                if probe.aspect in requests[index].aspects:
-                    scores[index][probe.aspect] = _flagged(score, encoding)
+                if probe.aspect not in requests[index].aspects:
+                    continue
+                known = probe.was_trained_on(requests[index].question)
+                if known:
+                    self._warn_of_known_problems(self._dataset_of(requests[index]))
+                flags = _flags(encoding.truncated, known)
+                scores[index][probe.aspect] = replace(score, flags=flags)
 
     def _open_language_model(self) -> LanguageModel:
         if self._language_model is None:
@@ -198,10 +220,9 @@ def _by_prompt(pack: ProbePack | None) -> dict[PromptLayout, list[Probe]]:
     return groups
 
 
-def _flagged(score: AspectScore, encoding: Encoding) -> AspectScore:
-    if not encoding.truncated:
-        return score
-    return AspectScore(score.score, score.label, score.probabilities, flags=(TRUNCATED,))
+def _flags(truncated: bool, trained_on: bool) -> tuple[str, ...]:
+    flags = {TRUNCATED: truncated, TRAINED_ON: trained_on}
+    return tuple(flag for flag, holds in flags.items() if holds)
 
 
 def _no_probe(aspect: str) -> AspectScore:

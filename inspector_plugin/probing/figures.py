@@ -12,7 +12,7 @@ from inspector_plugin.agreement import Agreement, agreement
 from inspector_plugin.probing.classifiers import Array
 from inspector_plugin.probing.surface import predict_from_counts, predict_from_words
 from inspector_plugin.schema import AspectScore, Scale
-from inspector_plugin.scored import ScoredRow
+from inspector_plugin.scored import ScoredRow, problems_of
 
 Folds = Sequence[tuple[Array, Array]]
 _CHANCE_DRAWS = 200
@@ -89,7 +89,7 @@ def _agreement(
     compared = agreement(
         aspect_scores(probabilities, scale),
         reference,
-        [row.id for row in rows],
+        problems_of(rows),
         judge_scale=scale,
         reference_scale=scale,
         seed=seed,

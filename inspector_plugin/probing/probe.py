@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from inspector_plugin.lm.plan import Feature
 from inspector_plugin.probing.classifiers import Array, ProbeClassifier
 from inspector_plugin.probing.layout import PromptLayout
 from inspector_plugin.probing.representation import Representation
+from inspector_plugin.problems import problem_key
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,21 @@ class Probe:
         aspect: The aspect's key.
         layout: How a request is laid out as a prompt.
         members: The classifiers.
-        record: What its card says besides: rows, figures, the classifier's settings.
+        record: What its card says besides: rows, problems, figures, the classifier's settings.
     """
 
     aspect: str
     layout: PromptLayout
     members: tuple[ProbeMember, ...]
     record: Mapping[str, Any]
+
+    def was_trained_on(self, question: str) -> bool:
+        """Whether a response to this problem was among the training data, as far as is known."""
+        return problem_key(question) in self._problem_keys
+
+    @cached_property
+    def _problem_keys(self) -> frozenset[str]:
+        return frozenset(self.record.get("problem_keys", ()))
 
     def features(self) -> set[Feature]:
         """The features that the probe asks for."""

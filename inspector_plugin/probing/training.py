@@ -34,8 +34,9 @@ from inspector_plugin.probing.selection import (
     nested_probabilities,
     split,
 )
+from inspector_plugin.problems import problem_key
 from inspector_plugin.schema import SCALES, JudgeRequest, Scale
-from inspector_plugin.scored import ScoredRow
+from inspector_plugin.scored import ScoredRow, problems_of
 
 DEFAULT_CLASSIFIERS = (
     *(
@@ -214,7 +215,7 @@ def train_probe(data: AspectData, plan: TrainingPlan) -> Probe:
         DataError: If a label has fewer problems than there are folds.
     """
     labels = label_indices(data.rows, plan.scale)
-    groups = np.array([row.id for row in data.rows])
+    groups = np.array(problems_of(data.rows))
     _require_problems(labels, groups, data.aspect, plan)
     pooled = read_features(data.features, data.widths)
     rows = Rows(lambda chosen: chosen.select(pooled), labels, groups)
@@ -233,6 +234,7 @@ def train_probe(data: AspectData, plan: TrainingPlan) -> Probe:
         "problems": len(set(groups)),
         "figures": figures,
         "screening": _screening(choice),
+        "problem_keys": sorted({problem_key(row.question) for row in data.rows}),
     }
     return Probe(data.aspect, data.layout, members, record)
 

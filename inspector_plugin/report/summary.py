@@ -26,12 +26,14 @@ class AspectSummary:
         scored: Number of those that got a score.
         mean: Mean of the scores; None if there are none.
         unscored: How often each reason for not scoring occurs.
+        flags: How often each flag occurs on a score.
     """
 
     asked: int
     scored: int
     mean: float | None
     unscored: Mapping[str, int]
+    flags: Mapping[str, int]
 
     @property
     def coverage(self) -> float:
@@ -117,6 +119,16 @@ def unscored_table(summaries: Sequence[JudgeSummary]) -> Table:
     return make_table("Unscored", ("judge", "reason", "scores missing"), rows, left=2)
 
 
+def flags_table(summaries: Sequence[JudgeSummary]) -> Table:
+    """Build the table of what is to be said of scores, a row for each judge and flag."""
+    rows = [
+        (summary.name, flag, f"{count}/{summary.aspects[OVERALL].scored}")
+        for summary in summaries
+        for flag, count in summary.aspects[OVERALL].flags.items()
+    ]
+    return make_table("Flagged", ("judge", "flag", "scores"), rows, left=2)
+
+
 def agreement_table(summary: JudgeSummary, reference: str) -> Table:
     """Build the table of one judge's agreement with the reference, a row for each aspect."""
     rows = [
@@ -134,8 +146,11 @@ def agreement_table(summary: JudgeSummary, reference: str) -> Table:
 def _summarise(scores: Sequence[AspectScore]) -> AspectSummary:
     given = [score.score for score in scores if score.score is not None]
     reasons = Counter(score.reason for score in scores if score.reason is not None)
+    flags = Counter(flag for score in scores if score.score is not None for flag in score.flags)
     mean = statistics.fmean(given) if given else None
-    return AspectSummary(len(scores), len(given), mean, dict(reasons.most_common()))
+    return AspectSummary(
+        len(scores), len(given), mean, dict(reasons.most_common()), dict(flags.most_common())
+    )
 
 
 def _cell(estimate: Estimate | None, n: int) -> str:

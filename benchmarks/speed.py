@@ -147,10 +147,12 @@ class Counter:
         return pooled_features(language_model, encodings, plan, *rest)
 
 
-def judged_labels(judge: InspectorJudge, requests: Sequence[JudgeRequest]) -> list[dict[str, int]]:
-    """Judge, and return the label of each aspect."""
+def judged_labels(
+    judge: InspectorJudge, requests: Sequence[JudgeRequest]
+) -> list[dict[str, int | None]]:
+    """Judge, and return the label of each aspect, None where there is no score."""
     return [
-        {aspect: score.label or 0 for aspect, score in judgement.aspects.items()}
+        {aspect: score.label for aspect, score in judgement.aspects.items()}
         for judgement in judge_all(judge, requests, progress=False)
     ]
 

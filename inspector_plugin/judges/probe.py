@@ -24,6 +24,7 @@ from inspector_plugin.probing.folders import available_datasets, find_pack, mode
 from inspector_plugin.probing.layout import PromptLayout
 from inspector_plugin.probing.packs import ProbePack, read_pack
 from inspector_plugin.probing.probe import Probe
+from inspector_plugin.problems import problem_key
 from inspector_plugin.schema import SCALES, AspectScore, Judgement, JudgeRequest, unscored
 
 logger = logging.getLogger(__name__)
@@ -173,12 +174,13 @@ class InspectorJudge(Judge):
         features = sorted(set().union(*(probe.features() for probe in asked)))
         plan = ForwardPlan(tuple(features), self._batch_size)
         pooled = pooled_features(language_model, encodings, plan)
+        keys = {index: problem_key(requests[index].question) for index in chosen}
         for probe in asked:
             judged = aspect_scores(probe.probabilities(pooled), self.scale)
             for index, encoding, score in zip(chosen, encodings, judged, strict=True):
                 if probe.aspect not in requests[index].aspects:
                     continue
-                known = probe.was_trained_on(requests[index].question)
+                known = keys[index] in probe.problem_keys
                 if known:
                     self._warn_of_known_problems(self._dataset_of(requests[index]))
                 flags = _flags(encoding.truncated, known)

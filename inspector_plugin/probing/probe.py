@@ -14,7 +14,6 @@ from inspector_plugin.lm.plan import Feature
 from inspector_plugin.probing.classifiers import Array, ProbeClassifier
 from inspector_plugin.probing.layout import PromptLayout
 from inspector_plugin.probing.representation import Representation
-from inspector_plugin.problems import problem_key
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,9 @@ class Probe:
     members: tuple[ProbeMember, ...]
     record: Mapping[str, Any]
 
-    def was_trained_on(self, question: str) -> bool:
-        """Whether a response to this problem was among the training data, as far as is known."""
-        return problem_key(question) in self._problem_keys
-
     @cached_property
-    def _problem_keys(self) -> frozenset[str]:
+    def problem_keys(self) -> frozenset[str]:
+        """The problems that it was trained on, by `problem_key`; none if its card names none."""
         return frozenset(self.record.get("problem_keys", ()))
 
     def features(self) -> set[Feature]:

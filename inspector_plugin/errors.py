@@ -19,6 +19,10 @@ class OptionError(InspectorError):
     """A judge specification, an option or a command-line value cannot be used."""
 
 
+class CriteriaError(OptionError):
+    """A criterion, a scale or a criteria file cannot be used."""
+
+
 class PluginError(InspectorError):
     """A third-party plugin cannot be loaded, or two plugins want the same judge name."""
 
@@ -45,7 +49,7 @@ def one_of(value: str, choices: Iterable[str], what: str) -> str:
     Args:
         value: The name that was given.
         choices: The names that would have been accepted.
-        what: What is being named, such as "judge" or "aspect".
+        what: What is being named, such as "judge" or "criterion".
 
     Returns:
         One line, for use in an error message.

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from task_data import GPQA, GSM8K, MATH, write_rows
 
-from inspector_plugin import cache, plugins
 from inspector_plugin.harness.shared import close_judges
-from inspector_plugin.judge import Backend, Judge, Option
-from inspector_plugin.plugins import JudgeRegistry
+from inspector_plugin.judging import cache
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.plugins import registry as plugins
+from inspector_plugin.plugins.options import Backend, Option
+from inspector_plugin.plugins.registry import JudgeRegistry
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may need the hub
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, Script
 
-from inspector_plugin.judge import Judge
-from inspector_plugin.judging import judge_all
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.prompting import endpoint
+from inspector_plugin.judges.prompt import endpoint
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import JudgeRequest
 
 KEY = "sk-0123456789abcdef-secret"
@@ -19,9 +19,9 @@ MakeJudge = Callable[..., Judge]
 Serve = Callable[..., ChatServer]
 
 
-def requests(count: int, *aspects: str) -> list[JudgeRequest]:
-    aspects = aspects or ("fluency",)
-    return [JudgeRequest("How many?", "so " * 3 + "x" * i, aspects) for i in range(count)]
+def requests(count: int, *keys: str) -> list[JudgeRequest]:
+    keys = keys or ("fluency",)
+    return [JudgeRequest("How many?", "so " * 3 + "x" * i, keys) for i in range(count)]
 
 
 @pytest.fixture
@@ -56,4 +56,4 @@ def make_judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeJudge]:
 
 
 def reasons(judge: Judge, asked: list[JudgeRequest]) -> list[str | None]:
-    return [judged.aspects["fluency"].reason for judged in judge_all(judge, asked)]
+    return [judged.scores["fluency"].reason for judged in judge_all(judge, asked)]

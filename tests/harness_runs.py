@@ -9,11 +9,9 @@ import lm_eval
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
+from inspector_plugin.folders import shipped_folder
 from inspector_plugin.schema import JudgeRequest
-from inspector_plugin.shipped import shipped_folder
 from inspector_plugin.testing import ScriptedJudge
-
-ASPECTS = ("semantic_consistency", "logicality", "informativeness", "fluency", "factuality")
 
 
 class Parrot(LM):
@@ -41,9 +39,8 @@ def manager(**metadata: Any) -> TaskManager:
 
 
 def evaluate(task: str, model: LM, metadata: dict[str, Any], **options: Any) -> dict[str, Any]:
-    results = lm_eval.simple_evaluate(
-        model=model, tasks=[task], task_manager=manager(**metadata), bootstrap_iters=0, **options
-    )
+    given = {"bootstrap_iters": 0, "task_manager": manager(**metadata), **options}
+    results = lm_eval.simple_evaluate(model=model, tasks=[task], **given)
     assert results is not None
     return dict(results)
 
@@ -52,5 +49,5 @@ def scripted(script: Any, **options: Any) -> Callable[..., ScriptedJudge]:
     return lambda labels: ScriptedJudge(script, **options)
 
 
-def sure(request: JudgeRequest, aspect: str) -> int:
-    return 1 + (len(request.response) + len(aspect)) % 5
+def sure(request: JudgeRequest, key: str) -> int:
+    return 1 + (len(request.response) + len(key)) % 5

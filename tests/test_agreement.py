@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import somersd, spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
-from inspector_plugin.agreement import STATISTICS, Agreement, agreement, agreement_by_aspect
-from inspector_plugin.schema import BINARY, MULTICLASS, AspectScore, Judgement, Scale, unscored
+from inspector_plugin.agreement.compare import Agreement, agreement, agreement_by_criterion
+from inspector_plugin.agreement.statistics import STATISTICS
+from inspector_plugin.schema import (
+    BINARY,
+    MULTICLASS,
+    CriterionScore,
+    Judgement,
+    Scale,
+    unscored,
+)
+
+SEVEN = Scale((1, 2, 3, 4, 5, 6, 7))
 
 
-def scores(values: list[float] | np.ndarray, scale: Scale = MULTICLASS) -> list[AspectScore]:
-    return [AspectScore(float(value), scale.nearest(value)) for value in values]
+def scores(values: list[float] | np.ndarray, scale: Scale = MULTICLASS) -> list[CriterionScore]:
+    return [CriterionScore(float(value), scale.nearest(value), scale=scale) for value in values]
 
 
 def compare(judge: list[float], reference: list[float], **options: object) -> Agreement:
@@ -26,7 +37,6 @@ def compare(judge: list[float], reference: list[float], **options: object) -> Ag
         scores(judge, scales["judge_scale"]),
         scores(reference, scales["reference_scale"]),
         **options,
-        **scales,
     )
 
 
@@ -84,11 +94,10 @@ def test_undefined_is_none(judge: list[float], reference: list[float], undefined
 def test_only_pairs_scored_by_both_count() -> None:
     judge = [*scores([1, 2, 3]), unscored("no")]
     reference = [*scores([1, 2]), unscored("no"), *scores([5])]
-    scales = {"judge_scale": MULTICLASS, "reference_scale": MULTICLASS}
-    result = agreement(judge, reference, "abcd", **scales, resamples=0)
+    result = agreement(judge, reference, "abcd", resamples=0)
     assert (result.n, values(result)) == (2, pytest.approx([1, 1, 1, 1, 1]))
     with pytest.raises(ValueError, match="shorter"):
-        agreement(judge, reference[1:], "abcd", **scales)
+        agreement(judge, reference[1:], "abcd")
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -104,6 +113,48 @@ def test_mixed_scales_compare_high_and_low(swap: bool) -> None:
     assert result.statistics["spearman"].value == pytest.approx(
         spearmanr(binary, multiclass).statistic
     )
+
+
+def test_scores_on_another_scale_are_compared_on_it() -> None:
+    # Labels: 3 of 4 agree (6.5 is nearest to 7). Squared distances: 1; by chance, judge
+    # 1, 4, 7, 7 x reference 1, 4, 6, 7: (0+9+25+36 + 9+0+4+9 + 2 * (36+9+1+0)) / 4 = 184 / 4.
+    sides = {"judge_scale": SEVEN, "reference_scale": SEVEN}
+    result = compare([1, 4, 6.5, 7], [1, 4, 6, 7], **sides)
+    assert result.scale == SEVEN
+    assert result.statistics["accuracy"].value == 0.75
+    assert result.statistics["quadratic_kappa"].value == pytest.approx(1 - 1 / 46)
+
+
+def test_scales_that_differ_from_pair_to_pair_compare_high_and_low() -> None:
+    # High is above the midpoint of each score's own scale: 3.2 on 1-5 is, 4 on 1-7 is not.
+    judge = [*scores([3.2, 2.0]), *scores([4, 5], SEVEN)]
+    reference = [*scores([5, 3]), *scores([1, 4], SEVEN)]
+    result = agreement(judge, reference, "abcd", resamples=0)
+    assert (result.n, result.scale) == (4, BINARY)
+    assert result.statistics["accuracy"].value == 0.75
+    # Shares of the scale: 0.55, 0.25, 0.5, 0.667 against 1, 0.5, 0, 0.5.
+    assert result.statistics["spearman"].value == pytest.approx(
+        spearmanr([0.55, 0.25, 0.5, 2 / 3], [1, 0.5, 0, 0.5]).statistic
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "n"), [("f", "f", 2), ("f", "g", 0), ("f", None, 2), (None, "f", 2)]
+)
+def test_only_scores_on_one_criterion_are_compared(
+    ours: str | None, theirs: str | None, n: int
+) -> None:
+    judge = [replace(score, fingerprint=ours) for score in scores([1, 2])]
+    reference = [replace(score, fingerprint=theirs) for score in scores([1, 2])]
+    assert agreement(judge, reference, "ab", resamples=0).n == n
+
+
+def test_the_nearest_label_stands_in_for_one_that_is_missing() -> None:
+    judge = [CriterionScore(2.5), CriterionScore(1.0)]
+    accuracy = agreement(judge, scores([3, 1]), "ab", resamples=0).statistics["accuracy"]
+    assert accuracy.value == 1
+    with pytest.raises(ValueError, match="label 9 is not on the scale"):
+        agreement([CriterionScore(2.5, 9), *judge[1:]], scores([3, 1]), "ab")
 
 
 def test_interval_and_stderr_of_independent_pairs() -> None:
@@ -154,7 +205,7 @@ def test_same_seed_same_interval() -> None:
     assert first == again != other
 
 
-def test_by_aspect_and_overall() -> None:
+def test_by_criterion_and_overall() -> None:
     ours, theirs = scores([1, 2, 3, 4]), scores([1, 2, 3, 5])
     judged = [
         Judgement({"fluency": ours[0], "logicality": ours[2]}),
@@ -166,10 +217,8 @@ def test_by_aspect_and_overall() -> None:
         Judgement({"fluency": theirs[1]}),
         Judgement({"logicality": theirs[3]}),
     ]
-    result = agreement_by_aspect(
-        judged, reference, "abc", judge_scale=MULTICLASS, reference_scale=MULTICLASS, resamples=0
-    )
-    assert list(result) == ["logicality", "fluency", "overall"]
+    result = agreement_by_criterion(judged, reference, "abc", resamples=0)
+    assert list(result) == ["logicality", "fluency", "overall"]  # the order of every table
     assert {key: (a.n, a.statistics["accuracy"].value) for key, a in result.items()} == {
         "logicality": (2, 0.5),
         "fluency": (2, 1.0),

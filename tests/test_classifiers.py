@@ -11,14 +11,13 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from inspector_plugin.errors import OptionError, PackError
-from inspector_plugin.probing.classifiers import (
-    CLASSIFIERS,
+from inspector_plugin.judges.inspector.classifiers import (
     Array,
-    ClassifierSettings,
     classifier_from_arrays,
     fit_classifier,
     make_estimator,
 )
+from inspector_plugin.judges.inspector.plan import CLASSIFIERS, ClassifierSettings
 
 
 def make_rows(labels: int) -> tuple[Array, Array]:

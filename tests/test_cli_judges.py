@@ -12,7 +12,7 @@ from fake_plugin import plugin_folder, write_plugin
 
 from inspector_plugin import __version__
 from inspector_plugin.cli.main import main
-from inspector_plugin.report.table import make_table, plain, print_tables
+from inspector_plugin.report.tables import make_table, plain, print_tables
 
 HOOK = """
 @hookimpl
@@ -29,19 +29,47 @@ def site(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def test_tables(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_for_each_judge(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judges"]) == 0
     printed = capsys.readouterr()
-    for words in (
-        ["recorded", "inspector_plugin", __version__, "stored scores"],
-        ["fixed", "fixed-judge", "1.2", "one score"],
-        ["labels", "str", "multiclass", "multiclass, binary", "scores 1-5 as stored"],
-        ["value", "int", "3", "it"],
-    ):
-        assert any(all(word in line for word in words) for line in printed.out.splitlines()), words
-    assert "\x1b" not in printed.out
+    lines = printed.out.splitlines()
+    listed = [line for line in lines[:-2] if not line.startswith(" ")]
+    assert [line.split()[0] for line in listed] == [
+        *("deepseek", "fixed", "inspector", "lager", "prompt", "recorded")
+    ]
+    assert listed[1].split(maxsplit=1) == ["fixed", "one score\ufffd[2J"]
+    assert "stored scores" in listed[5]
+    assert lines[-2:] == ["", "Options of a judge: inspector judges NAME"]
+    assert max(map(len, lines)) <= 80
     assert printed.err.startswith("inspector judges: Plugin 'broken-judge': ModuleNotFoundError")
     assert printed.err.count("\n") == 1
+
+
+def test_the_options_of_one_judge(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judges", "fixed"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "fixed (fixed-judge 1.2): one score\ufffd[2J"
+    assert lines[1].split() == ["option", "type", "default", "meaning"]
+    assert lines[3].split() == ["value", "int", "3", "it"]
+    assert main(["judges", "recorded"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"recorded (inspector_plugin {__version__}): stored scores")
+    words = printed.split()
+    assert words[words.index("labels") :][:2] == ["labels", "multiclass"]
+    assert "| binary" in printed
+    assert "low/high quality" in " ".join(words)
+    assert main(["judges", "fixd"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("inspector judges: error: Unknown judge 'fixd'; choose from: ")
+    assert "Did you mean 'fixed'?" in error
+
+
+def test_the_command_alone_prints_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: inspector ")
+    for command in ("run", "score", "judges", "criteria", "train", "label", "balance", "cache"):
+        assert f"\n    {command} " in printed
 
 
 def test_json(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.cli.main import main
 from inspector_plugin.errors import ModelError
+from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.packs import read_card, read_pack
 from inspector_plugin.lm.catalog import installed_folder
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.probing.packs import read_card, read_pack
-from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
 from inspector_plugin.testing import check_judge
 
 NAME = "smollm2-135m-instruct"
@@ -53,9 +53,10 @@ needs_model = pytest.mark.skipif(
 @pytest.mark.parametrize("dataset", ["gsm8k", "gpqa"])
 def test_every_pack_ships_whole_and_with_its_figures(dataset: str, labels: str) -> None:
     pack = read_pack(PACKS / dataset / labels)
-    assert list(pack.probes) == list(ASPECT_KEYS)
+    assert list(pack.probes) == list(ROSCOE_KEYS)
     assert pack.transferred_to is None
-    assert pack.scale.name == labels
+    assert pack.labels == labels
+    assert tuple(probe.criterion for probe in pack.probes.values()) == ROSCOE
     for probe in pack.probes.values():
         figures = probe.record["figures"]
         for name in ("nested_cross_validation", "surface_counts", "surface_words"):
@@ -75,8 +76,8 @@ def test_math_is_judged_by_the_gsm8k_packs_and_its_card_says_so(labels: str) -> 
 def test_cards_hold_no_text_of_the_data() -> None:
     for path in PACKS.rglob("card.json"):
         card = json.loads(path.read_text(encoding="utf-8"))
-        for aspect in card.get("aspects", {}).values():
-            parts = aspect["layout"]["parts"]
+        for entry in {**card.get("aspects", {}), **card.get("criteria", {})}.values():
+            parts = entry["layout"]["parts"]
             assert [part["field"] for part in parts if "field" in part] == ["question", "response"]
             assert sum(len(part.get("text", "")) for part in parts) < 1000
 
@@ -95,13 +96,14 @@ def test_score_judges_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main([*command, "--dataset", "gsm8k"]) == 0
     judged = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [{key: row[key] for key in ROWS[0]} for row in judged] == ROWS
-    good, bad, empty = (row["judgements"]["inspector"] for row in judged)
-    for aspect in ASPECT_KEYS:
-        assert sum(good[aspect]["probabilities"].values()) == pytest.approx(1)
-        assert 1 <= good[aspect]["score"] <= 5
-        assert good[aspect]["label"] in range(1, 6)
-        assert empty[aspect]["score"] is None
-        assert empty[aspect]["reason"] == "the response is empty"
+    good, bad, empty = (row["judgements"]["inspector"]["scores"] for row in judged)
+    for key in ROSCOE_KEYS:
+        # Each is rounded to four digits.
+        assert sum(good[key]["probabilities"].values()) == pytest.approx(1, abs=2.5e-4)
+        assert 1 <= good[key]["score"] <= 5
+        assert good[key]["label"] in range(1, 6)
+        assert empty[key]["score"] is None
+        assert empty[key]["reason"] == "the response is empty"
     assert good["fluency"]["score"] > bad["fluency"]["score"]
 
 
@@ -112,7 +114,7 @@ def test_a_bare_lm_eval_evaluates_and_judges(tmp_path: Path) -> None:
     command += ["--model_args", f"pretrained={folder},dtype=float32", "--batch_size", "2"]
     command += ["--tasks", "demo_inspector", "--limit", "2", "--gen_kwargs", "max_gen_toks=64"]
     command += ["--log_samples", "--output_path", str(tmp_path)]
-    command += ["--metadata", '{"judge": "inspector", "aspects": "fluency,logicality"}']
+    command += ["--metadata", '{"judge": "inspector", "criteria": "fluency,logicality"}']
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr[-2000:]
     for row in ("exact_match", "fluency", "logicality", "total", "coverage"):

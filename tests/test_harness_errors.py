@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ def test_a_judge_that_gives_up_costs_no_generated_response(
     assert row["coverage,inspector"] == 0
     assert "gave up after 0 of 2" in caplog.text
     (first, *_) = [s for s in run["samples"]["gsm8k_inspector"] if s["filter"] == "inspector"]
-    assert "as told" in first["filtered_resps"][0][0]["fluency"]["reason"]
+    (judged,) = map(json.loads, first["filtered_resps"][0])
+    assert "as told" in judged["scores"]["fluency"]["reason"]
+    (reason,) = run["configs"]["gsm8k_inspector"]["scores"]["inspector"]["overall"]["unscored"]
+    assert "as told" in reason
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,15 @@ def test_a_judge_that_gives_up_costs_no_generated_response(
         ({"judge_batch_size": 1.5}, "judge_batch_size takes a text, not 1.5"),
         ({"reference": ["inspector:labels=binary", "inspector"]}, "reference takes one judge"),
         ({"labels": "ternary"}, "Unknown labels 'ternary'"),
-        ({"aspects": "fluence"}, "Unknown aspect 'fluence'.*fluency"),
+        ({"criteria": "fluence"}, "Unknown criteria 'fluence'.*fluency"),
+        ({"aspects": "fluence"}, "Unknown criteria 'fluence'.*fluency"),
+        ({"criteria": "fluent.yaml"}, "no criteria file fluent.yaml"),
+        ({"criteria": 5}, "criteria takes a text or a list of texts, not 5"),
+        ({"judges": ["inspector"]}, "Metadata key 'judges' .* mean 'judge'"),
+        ({"refrence": "inspector"}, "Metadata key 'refrence' .* mean 'reference'"),
+        ({"label": "binary"}, "Metadata key 'label' .* mean 'labels'"),
+        ({"cache": "no"}, "cache takes true or false, not 'no'"),
+        ({"split": "dev"}, "Unknown split 'dev'; choose from: test, train"),
         ({"data": "/not/there"}, "data takes an existing folder, not '/not/there'"),
         ({"seed": "x"}, "seed takes a whole number from 0 up, not 'x'"),
         ({"resamples": 0}, "resamples takes a whole number from 1 up, not 0"),

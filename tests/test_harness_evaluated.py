@@ -18,9 +18,9 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from inspector_plugin.cli.main import main
 from inspector_plugin.harness import task as harness_task
 from inspector_plugin.harness.shared import close_judges, shared_judge
-from inspector_plugin.judge import JudgeSpec
-from inspector_plugin.judging import judge_all
+from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.plugins.options import JudgeSpec
 
 
 @pytest.fixture

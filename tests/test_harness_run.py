@@ -22,14 +22,23 @@ class Words(Judge):
 
 @hookimpl
 def register_judges(register):
-    register(Backend("words", "a score", Words, (Option("labels", "", default="multiclass"),)))
+    labels = Option("labels", "", default="multiclass")
+    register(Backend("words", "a score", Words, (labels,)))
+    register(Backend("picky", "a score or none", Picky, (labels,)))
+
+class Picky(Words):
+    def judge(self, requests):
+        scores = {"fluency": unscored("no idea")}
+        scores |= dict.fromkeys(KEYS, AspectScore(3.0, 3, flags=("guess",)))
+        return [Judgement({key: scores[key] for key in r.aspects}) for r in requests]
+
+KEYS = ("semantic_consistency", "logicality", "informativeness", "factuality")
 """
 INSPECTOR = "import sys; from inspector_plugin.cli.main import main; sys.exit(main())"
 LM_EVAL = """
-import sys, _inspector_lmeval_hook
+import runpy, _inspector_lmeval_hook
 _inspector_lmeval_hook.install()
-from lm_eval.__main__ import cli_evaluate
-sys.exit(cli_evaluate())
+runpy.run_module("lm_eval", run_name="__main__", alter_sys=True)  # as python -m lm_eval does
 """
 
 
@@ -69,6 +78,43 @@ def test_inspector_run_hands_over_to_lm_eval(site: Path) -> None:
     (row,) = [line for line in done.stdout.splitlines() if "|fluency " in line]
     assert [cell.strip() for cell in row.split("|")][3:8] == ["words", "0", "fluency", "↑", "2"]
     assert "|logicality" not in done.stdout
+
+
+KEYS = ("semantic_consistency", "logicality", "informativeness", "fluency", "factuality")
+
+
+@pytest.mark.parametrize("code", [INSPECTOR, LM_EVAL], ids=["inspector", "lm_eval"])
+def test_our_tables_follow_those_of_lm_eval(site: Path, code: str) -> None:
+    lm_eval = ["--model", "dummy", "--tasks", "demo_inspector", "--limit", "4"]
+    if code == INSPECTOR:
+        arguments = ["run", "--judge", "picky", "--reference", "words", "--", *lm_eval]
+    else:
+        metadata = '{"judge": "picky", "reference": "words", "resamples": 50}'
+        arguments = [*lm_eval, "--metadata", metadata]
+    done = start(code, site, *arguments)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("|"))
+    theirs, ours = lines[: last + 1], lines[last + 1 :]
+    assert sum("|picky " in line for line in theirs) == 4 + 1 + 2  # no fluency, so no total
+    assert sum("|words " in line for line in theirs) == 5 + 2
+    assert [line for line in ours if line.startswith("demo_inspector")] == [
+        "demo_inspector: scores by picky",
+        "demo_inspector: scores by words",
+    ]
+    assert max(map(len, ours)) <= 80
+    # Scores by each judge, and two tables of agreement.
+    for key in KEYS:
+        assert sum(line.split()[:1] == [key] for line in ours) == 4
+    found = [line.split() for line in ours]
+    assert ["fluency", "1-5", "-", "-", "0/4"] in found
+    assert ["factuality", "1-5", "3.00", "0.00", "4/4"] in found
+    assert ["total", "5-25", "10.00", "0.00", "4/4"] in found
+    assert ["no", "idea", "4"] in found
+    assert ["guess", "16/16"] in found
+    for heading in ("labels", "ranks"):
+        assert f"Agreement of picky with the reference words: {heading}" in ours
+    assert ours.count("demo_inspector: scores by picky") == 1
 
 
 @pytest.mark.parametrize(

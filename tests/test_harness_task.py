@@ -13,15 +13,15 @@ import datasets
 import lm_eval
 import pytest
 from conftest import UseJudges
-from harness_runs import ASPECTS, Parrot, evaluate, manager, scripted, sure
+from harness_runs import Parrot, evaluate, manager, scripted, sure
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import make_table
 from task_data import GSM8K, MATH, write_rows
 
+from inspector_plugin.folders import shipped_folder
 from inspector_plugin.harness.documents import processed_once
 from inspector_plugin.harness.settings import Settings
-from inspector_plugin.schema import BINARY, JudgeRequest
-from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.schema import BINARY, ROSCOE, JudgeRequest
 from inspector_plugin.testing import ScriptedJudge
 
 
@@ -30,13 +30,17 @@ def test_scores_and_coverage_by_hand(data: Path, use_judges: UseJudges) -> None:
     answers = ["a", "bb", "ccc", "dddd"]
     fluency = {"a": 2.0, "bb": None, "ccc": 5.0, "dddd": None}
 
-    def script(request: JudgeRequest, aspect: str) -> float | None:
-        return len(request.response) if aspect == "logicality" else fluency[request.response]
+    def script(request: JudgeRequest, key: str) -> float | None:
+        return len(request.response) if key == "logicality" else fluency[request.response]
 
     use_judges(inspector=scripted(script))
-    metadata = {"data": str(data), "aspects": "fluency,logicality", "pretrained": "leaks in"}
-    run = evaluate("gsm8k_inspector", Parrot(*answers), metadata, limit=4)
+    metadata = {"data": str(data), "criteria": "fluency,logicality", "pretrained": "leaks in"}
+    run = evaluate("gsm8k_inspector", Parrot(*answers), metadata, limit=4, bootstrap_iters=1)
     row = run["results"]["gsm8k_inspector"]
+    assert {key.split(",")[0] for key in row if key.endswith(",inspector")} == {
+        *("logicality", "logicality_stderr", "fluency", "fluency_stderr"),
+        *("total", "total_stderr", "coverage", "coverage_stderr"),
+    }
     assert row["logicality,inspector"] == 2.5
     assert row["logicality_stderr,inspector"] == statistics.stdev([1, 2, 3, 4]) / 2
     assert row["fluency,inspector"] == 3.5
@@ -44,10 +48,10 @@ def test_scores_and_coverage_by_hand(data: Path, use_judges: UseJudges) -> None:
     assert row["total,inspector"] == ((1 + 2) + (3 + 5)) / 2
     assert row["coverage,inspector"] == (1 + 0.5 + 1 + 0.5) / 4
     assert row["exact_match,strict-match"] == 0
-    assert "factuality,inspector" not in row
     table = make_table(run)
     assert "|fluency" in table
     assert "nan" not in table
+    assert "stderr_stderr" not in table
 
 
 def test_the_judge_sees_the_problem_and_the_whole_response(
@@ -66,7 +70,7 @@ def test_the_judge_sees_the_problem_and_the_whole_response(
     (judge,) = judges
     assert judge.calls == [
         [
-            JudgeRequest(row["question"], answer, ASPECTS, "gsm8k", f"gsm8k_inspector/{n}")
+            JudgeRequest(row["question"], answer, ROSCOE, "gsm8k", f"gsm8k_inspector/{n}")
             for n, (row, answer) in enumerate(zip(GSM8K, model.answers, strict=False))
         ]
     ]
@@ -78,13 +82,13 @@ def test_gpqa_options_are_seeded_and_shown_as_in_the_prompt(
 ) -> None:
     asked: list[JudgeRequest] = []
 
-    def script(request: JudgeRequest, aspect: str) -> int:
+    def script(request: JudgeRequest, key: str) -> int:
         asked.append(request)
         return 3
 
     def questions(seed: int) -> list[str]:
         asked.clear()
-        metadata = {"data": str(data), "aspects": "fluency", "seed": seed}
+        metadata = {"data": str(data), "aspects": "fluency", "seed": seed}  # the old name
         run = evaluate("gpqa_inspector_main", Parrot("The answer is (A)."), metadata)
         for sample in run["samples"]["gpqa_inspector_main"]:
             options = [sample["doc"][f"choice{n}"] for n in range(1, 5)]
@@ -95,8 +99,11 @@ def test_gpqa_options_are_seeded_and_shown_as_in_the_prompt(
             ]
             assert positions == sorted(positions)
             assert sample["target"] == f"({'ABCD'[options.index('right ' + options[0][6])]})"
-            question = f"{sample['doc']['Question']} Put the final answer in \\boxed{{}}."
-            assert asked[sample["doc_id"]].question == "\n".join([question, *options])
+            lettered = [f"({letter}) {text}" for letter, text in zip("ABCD", options, strict=True)]
+            # As the evaluated model got it, and no instruction that it did not get.
+            question = "\n".join([sample["doc"]["Question"], *lettered])
+            assert asked[sample["doc_id"]].question == question
+            assert asked[sample["doc_id"]].keys == ("fluency",)
         return [request.question for request in asked]
 
     use_judges(inspector=scripted(script))
@@ -138,7 +145,7 @@ def test_groups_weigh_their_tasks_by_size(data: Path, use_judges: UseJudges) -> 
     rows = [*MATH, *({**missing, "type": kind} for kind in kinds)]
     for split in ("train", "test"):
         write_rows(data / f"math/{split}.jsonl.gz", rows)
-    use_judges(inspector=scripted(lambda request, aspect: 5 if request.id[-2:] == "/1" else 1))
+    use_judges(inspector=scripted(lambda request, key: 5 if request.id[-2:] == "/1" else 1))
     run = evaluate("math_inspector", Parrot("no"), {"data": str(data)}, num_fewshot=0)
     group = run["groups"]["math_inspector"]
     assert group["fluency,inspector"] == (7 * 1 + 1 * 5) / 8  # algebra alone has a second problem
@@ -147,7 +154,7 @@ def test_groups_weigh_their_tasks_by_size(data: Path, use_judges: UseJudges) -> 
 
 
 def test_repeats_are_judged_one_by_one(data: Path, use_judges: UseJudges) -> None:
-    use_judges(inspector=scripted(lambda request, aspect: len(request.response)))
+    use_judges(inspector=scripted(lambda request, key: len(request.response)))
     loaded = manager(data=str(data)).load(["gsm8k_inspector"])
     task = loaded["tasks"]["gsm8k_inspector"]
     task.set_config("repeats", 2)
@@ -155,7 +162,10 @@ def test_repeats_are_judged_one_by_one(data: Path, use_judges: UseJudges) -> Non
     run = lm_eval.evaluate(lm=Parrot("a", "bbb", "cc", "dddd"), task_dict=loaded, limit=2)
     assert run["results"]["gsm8k_inspector"]["fluency,inspector"] == (2 + 3) / 2
     samples = [s for s in run["samples"]["gsm8k_inspector"] if s["filter"] == "inspector"]
-    assert [[row["fluency"]["score"] for row in s["filtered_resps"][0]] for s in samples] == [
+    assert [
+        [json.loads(text)["scores"]["fluency"]["score"] for text in sample["filtered_resps"][0]]
+        for sample in samples
+    ] == [
         [1, 3],
         [2, 4],
     ]
@@ -176,15 +186,17 @@ def test_every_judge_has_its_rows_and_the_log_holds_all_judgements(
     data: Path, use_judges: UseJudges, tmp_path: Path
 ) -> None:
     use_judges(
-        inspector=scripted(lambda request, aspect: None if aspect == "fluency" else 2),
-        other=lambda labels: ScriptedJudge(lambda request, aspect: 1, BINARY),
+        inspector=scripted(lambda request, key: None if key == "fluency" else 2),
+        other=lambda labels: ScriptedJudge(lambda request, key: 1, BINARY),
     )
     tracker = EvaluationTracker(output_path=str(tmp_path))
     metadata = {"data": str(data), "judge": ["inspector", "other:labels=binary"]}
     run = evaluate("gsm8k_inspector", Parrot("yes"), metadata, limit=2, evaluation_tracker=tracker)
     row = run["results"]["gsm8k_inspector"]
     assert (row["logicality,inspector"], row["logicality,other"]) == (2, 1)
-    assert math.isnan(row["fluency,inspector"])  # nothing scored: no mean, and coverage says so
+    # Nothing scored: no mean and no total, and coverage says so.
+    assert not {"fluency,inspector", "total,inspector"} & row.keys()
+    assert (row["fluency,other"], row["total,other"]) == (1, 5)
     assert row["coverage,inspector"] == 0.8
     samples = run.pop("samples")
     tracker.save_results_aggregated(results=run, samples=samples)
@@ -196,15 +208,39 @@ def test_every_judge_has_its_rows_and_the_log_holds_all_judgements(
         json.loads(each["filtered_resps"][0][0]) for each in lines if each["filter"] == "inspector"
     ]
     assert len(logged) == 2
-    assert logged[0]["logicality"] == {
+    scores = logged[1].pop("scores")
+    assert logged[1] == {
+        "id": "gsm8k_inspector/1",
+        "dataset": "gsm8k",
+        "question": GSM8K[1]["question"],
+        "format_version": 2,
+    }
+    assert list(scores) == [criterion.key for criterion in ROSCOE]
+    one_to_five = [1, 2, 3, 4, 5]
+    assert scores["logicality"] == {
         "score": 2.0,
         "label": 2,
-        "probabilities": None,
-        "reason": None,
+        "scale": one_to_five,
+        "fingerprint": ROSCOE[1].fingerprint,
     }
-    assert logged[0]["fluency"]["reason"] == "the script gives no score"
-    inspector = run["configs"]["gsm8k_inspector"]["metadata"]["inspector"]
+    assert scores["fluency"] == {
+        "score": None,
+        "label": None,
+        "reason": "the script gives no score",
+        "scale": one_to_five,
+        "fingerprint": ROSCOE[3].fingerprint,
+    }
+    config = run["configs"]["gsm8k_inspector"]
+    fluency = config["scores"]["inspector"]["criteria"]["fluency"]
+    assert fluency["unscored"] == {"the script gives no score": 2}
+    assert (fluency["mean"], fluency["asked"], fluency["scored"]) == (None, 2, 0)
+    assert config["scores"]["other"]["total"]["mean"] == 5
+    assert config["scores"]["other"]["total"]["scale"] == [0, 5]
+    assert "agreement" not in config
+    inspector = config["metadata"]["inspector"]
     assert inspector["judges"]["other"]["spec"] == "other:labels=binary"
+    assert inspector["judges"]["inspector"]["spec"] == "inspector"
+    assert inspector["criteria"] == [criterion.to_json() for criterion in ROSCOE]
     assert inspector["data"] == str(data)
 
 

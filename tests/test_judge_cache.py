@@ -17,18 +17,26 @@ from typing import Any
 import pytest
 from chat_server import ChatServer
 
-from inspector_plugin.cache import JudgeCache
 from inspector_plugin.errors import DataError, JudgeError
-from inspector_plugin.judging import judge_all
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.schema import PASSING, AspectScore, JudgeRequest, Usage, unscored
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.schema import (
+    BINARY,
+    ROSCOE,
+    Criterion,
+    CriterionScore,
+    JudgeRequest,
+    Usage,
+    unscored,
+)
 from inspector_plugin.testing import ScriptedJudge
 
 CLIENT = """
 import sys
-from inspector_plugin.cache import JudgeCache
-from inspector_plugin.judging import judge_all
-from inspector_plugin.plugins import create_judge
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import JudgeRequest
 url, count = sys.argv[1], int(sys.argv[2])
 requests = [JudgeRequest("q", "x" * (i + 1), ("fluency", "logicality")) for i in range(count)]
@@ -48,7 +56,7 @@ class Described(ScriptedJudge):
         return {"made_of": self.made_of} if self.made_of else {}
 
 
-def by_length(request: JudgeRequest, aspect: str) -> float:
+def by_length(request: JudgeRequest, key: str) -> float:
     return float(len(request.response))
 
 
@@ -80,6 +88,8 @@ def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
         JudgeRequest("q", "a ", ("fluency", "logicality")),
         JudgeRequest("q", "a", ("fluency",)),
         JudgeRequest("q", "a", ("fluency", "logicality"), dataset="math"),
+        # The same keys, but a key does not say what is judged.
+        JudgeRequest("q", "a", (ROSCOE[3], Criterion("logicality", definition="It is logical."))),
     ],
 )
 def test_another_request_is_another_question(tmp_path: Path, other: JudgeRequest) -> None:
@@ -102,9 +112,35 @@ def test_another_judge_is_asked_itself(tmp_path: Path) -> None:
     assert len(asked(nameless)) == 2
 
 
+def test_another_scale_of_the_judge_is_another_question(tmp_path: Path) -> None:
+    with JudgeCache(tmp_path / "c") as cache:
+        judge_all(Described(by_length), requests("a"), cache=cache)
+        own = Described(by_length, scale=None)
+        binary = Described(by_length, scale=BINARY)
+        for judge in (own, binary):
+            judge_all(judge, requests("a"), cache=cache)
+    assert asked(own) == asked(binary) == ["a"]
+
+
+def test_only_what_the_judge_can_judge_is_kept(tmp_path: Path) -> None:
+    class FluencyOnly(Described):
+        def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
+            return None if criterion.key == "fluency" else "fluency only"
+
+    first, second = FluencyOnly(by_length), FluencyOnly(by_length)
+    with JudgeCache(tmp_path / "c") as cache:
+        for judge in (first, second):
+            [judgement] = judge_all(judge, requests("a"), cache=cache)
+            assert [score.reason for score in judgement.scores.values()] == [None, "fluency only"]
+    assert (asked(first), asked(second)) == (["a"], [])
+
+
 def test_what_may_be_there_next_time_is_not_kept(tmp_path: Path) -> None:
-    answers: Sequence[AspectScore] = (unscored("busy", flags=(PASSING,)), unscored("unreadable"))
-    judge = Described(lambda request, aspect: answers[request.response != "a"])
+    answers: Sequence[CriterionScore] = (
+        unscored("busy", transient=True),
+        unscored("unreadable"),
+    )
+    judge = Described(lambda request, key: answers[request.response != "a"])
     with JudgeCache(tmp_path / "c") as cache:
         for _ in range(2):
             judge_all(judge, requests("a", "bb"), cache=cache)
@@ -139,14 +175,27 @@ def test_unusable_files(tmp_path: Path) -> None:
     JudgeCache(tmp_path / "newer").close()
     with sqlite3.connect(tmp_path / "newer") as database:
         database.execute("PRAGMA user_version=99")
-    with pytest.raises(DataError, match="format 99, this version reads 1"):
+    with pytest.raises(DataError, match="format 99, this version reads 2"):
         JudgeCache(tmp_path / "newer")
+
+
+def test_judgements_of_format_1_are_forgotten_and_block_no_other_process(tmp_path: Path) -> None:
+    with JudgeCache(tmp_path / "c") as cache:
+        judge_all(Described(by_length), requests("a"), cache=cache)
+    with sqlite3.connect(tmp_path / "c") as database:
+        database.execute("PRAGMA user_version=1")
+    with JudgeCache(tmp_path / "c") as cache:
+        assert cache.info().judgements == {}
+        with sqlite3.connect(tmp_path / "c", timeout=0) as database:
+            database.execute("DELETE FROM judgements")
+    with sqlite3.connect(tmp_path / "c") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def write_many(path: Path, name: str) -> None:
     with JudgeCache(path) as cache:
         judge_all(
-            Described(lambda request, aspect: 3.0),
+            Described(lambda request, key: 3.0),
             requests(*(f"{name}{i}" for i in range(40))),
             cache=cache,
             chunk_size=1,
@@ -179,7 +228,7 @@ def test_prompt_judge_caches_each_call(tmp_path: Path, monkeypatch: pytest.Monke
         with create_judge(f"{spec},concurrency=3,timeout=9") as judge:
             [reused] = judge_all(judge, requests("a"), cache=cache)
         assert reused.usage == Usage(reused=2)
-        assert reused.aspects == judged.aspects
+        assert reused.scores == judged.scores
         with create_judge(f"{spec},max_tokens=7") as judge:
             judge_all(judge, requests("a"), cache=cache)
         assert len(server.calls) == 4

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
 from inspector_plugin.errors import OptionError
-from inspector_plugin.judge import Backend, JudgeSpec, Option, unique_names
+from inspector_plugin.plugins.options import (
+    Backend,
+    JudgeSpec,
+    Option,
+    option,
+    options_of,
+    unique_names,
+)
+from inspector_plugin.testing import ScriptedJudge
 
 BACKEND = Backend(
     name="example",
@@ -81,6 +92,39 @@ def test_options_are_converted_and_defaults_filled_in() -> None:
 def test_options_that_cannot_be_used(given: dict[str, str], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         BACKEND.convert_options(given)
+
+
+@dataclass(frozen=True)
+class Common:
+    fast: bool = option(False, "yes or no")
+
+
+@dataclass(frozen=True)
+class Options(Common):
+    path: str | None = option(None, "a file")
+    count: int = option(3, "a number")
+    labels: str = option("multiclass", "labels", ("multiclass", "binary"))
+    derived: int = 7
+
+
+def test_an_options_class_is_all_there_is_to_write() -> None:
+    assert options_of(Options) == (
+        Option("fast", "yes or no", bool, False),
+        Option("path", "a file", str, None),
+        Option("count", "a number", int, 3),
+        Option("labels", "labels", str, "multiclass", ("multiclass", "binary")),
+    )
+    made: list[Any] = []
+
+    def factory(options: Any) -> ScriptedJudge:
+        made.append(options)
+        return ScriptedJudge([])
+
+    backend = Backend("example", "", factory, Options)
+    backend.make(factory, {"count": "4", "fast": "yes"})
+    assert made == [Options(fast=True, count=4)]
+    with pytest.raises(OptionError, match="Unknown option 'derived'"):
+        backend.make(factory, {"derived": 1})
 
 
 def test_unique_names() -> None:

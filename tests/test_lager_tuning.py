@@ -14,21 +14,21 @@ import pytest
 import torch
 
 from inspector_plugin.cli.main import main
+from inspector_plugin.data.stored_scores import sample
 from inspector_plugin.errors import DataError, OptionError, PackError
-from inspector_plugin.lager.aggregation import (
+from inspector_plugin.judges.lager.aggregation import (
     aggregate,
     expected_scores,
     scores_by_state,
     uniform_weights,
 )
-from inspector_plugin.lager.figures import Labelled, held_out_probabilities
-from inspector_plugin.lager.packs import CARD, WEIGHTS, read_lager_pack, write_lager_pack
-from inspector_plugin.lager.presets import PRESETS, Aggregation, altered
-from inspector_plugin.lager.tuning import TuningPlan, tune
+from inspector_plugin.judges.lager.figures import Labelled, held_out_probabilities
+from inspector_plugin.judges.lager.packs import WEIGHTS, read_lager_pack, write_lager_pack
+from inspector_plugin.judges.lager.plan import TuningPlan
+from inspector_plugin.judges.lager.presets import PRESETS, Aggregation, altered
+from inspector_plugin.judges.lager.tuning import tune
+from inspector_plugin.judges.packs import CARD
 from inspector_plugin.schema import MULTICLASS
-from inspector_plugin.scored import sample
-
-SCORES = (1, 2, 3, 4, 5)
 
 
 def test_aggregation_equals_hand_arithmetic() -> None:
@@ -84,17 +84,17 @@ def planted(rows: int = 120, states: int = 6, good: int = 3, seed: int = 0) -> L
 def test_tuning_recovers_a_planted_layer(combine: str) -> None:
     data = planted()
     plan = TuningPlan(epochs=3, learning_rate=0.1)
-    learnt = tune(data.logits, data.scores, SCORES, range(6), combine, plan)
+    learnt = tune(data.logits, data.scores, MULTICLASS, range(6), combine, plan)
     assert learnt.weights.argmax() == 3
     assert learnt.weights[3] > 0.5
     assert learnt.weights.sum() == pytest.approx(1)
-    again = tune(data.logits, data.scores, SCORES, range(6), combine, plan)
+    again = tune(data.logits, data.scores, MULTICLASS, range(6), combine, plan)
     np.testing.assert_array_equal(learnt.weights, again.weights)
 
 
 def test_tuning_leaves_states_that_do_not_count_at_zero() -> None:
     data = planted()
-    learnt = tune(data.logits, data.scores, SCORES, range(3), "logits", TuningPlan())
+    learnt = tune(data.logits, data.scores, MULTICLASS, range(3), "logits", TuningPlan())
     assert (learnt.weights[3:] == 0).all()
     assert learnt.weights.sum() == pytest.approx(1)
 
@@ -112,7 +112,7 @@ def test_the_first_step_of_tuning_is_the_published_loss() -> None:
     (share * cross_entropy + (1 - share) * squared).backward()
     assert theta.grad is not None
     assert alpha.grad is not None
-    learnt = tune(logits, np.array([5.0]), SCORES, [0, 1], "logits", TuningPlan())
+    learnt = tune(logits, np.array([5.0]), MULTICLASS, [0, 1], "logits", TuningPlan())
     stepped = torch.softmax(-0.01 * torch.sign(theta.grad), 0)
     np.testing.assert_allclose(learnt.weights, stepped, rtol=1e-6)
     balance = torch.sigmoid(torch.tensor(0.5 - 0.01 * float(torch.sign(alpha.grad))))
@@ -129,7 +129,7 @@ def test_held_out_rows_are_judged_by_weights_that_never_saw_their_problem(
         fitted.append({float(row[0, 0]) for row in logits})
         return tune(logits, targets, *rest)
 
-    monkeypatch.setattr("inspector_plugin.lager.figures.tune", spy)
+    monkeypatch.setattr("inspector_plugin.judges.lager.figures.tune", spy)
     probabilities = held_out_probabilities(data, PRESETS["paper"], TuningPlan(), folds=4)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert len(fitted) == 4
@@ -147,7 +147,7 @@ def test_tuning_refuses_targets_off_the_scale(targets: list[float]) -> None:
         tune(
             np.zeros((len(targets), 2, 5)),
             np.array(targets),
-            SCORES,
+            MULTICLASS,
             [0, 1],
             "logits",
             TuningPlan(),
@@ -156,7 +156,7 @@ def test_tuning_refuses_targets_off_the_scale(targets: list[float]) -> None:
 
 @pytest.mark.parametrize("field", ["epochs", "learning_rate", "rows_per_step"])
 def test_tuning_refuses_numbers_that_are_not_positive(field: str) -> None:
-    with pytest.raises(OptionError, match=field):
+    with pytest.raises(OptionError, match="--" + field.replace("_", "-")):
         replace(TuningPlan(), **{field: 0})
 
 
@@ -222,11 +222,11 @@ def scored_file(path: Path, problems: int = 15) -> Path:
             "id": number,
             "question": f"What is {number} + 1?",
             "response": f"It is {number + 1}." * (1 + number % 3),
-            "aspect": aspect,
+            "criterion": key,
             "score": 1 + number % 5,
         }
         for number in range(problems)
-        for aspect in ("logicality", "fluency")
+        for key in ("logicality", "fluency")
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -263,7 +263,7 @@ def test_the_command_tunes_measures_and_plots(
         (["--folds", "16"], "15 problems"),
         (["--layers", "last"], "single layer"),
         (["--layers", "0-9"], "A-B within 0-4"),
-        (["--epochs", "0"], "epochs must be positive"),
+        (["--epochs", "0"], "--epochs must be positive"),
         (["--chat"], "no chat template"),
     ],
 )

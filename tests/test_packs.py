@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,25 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_probes import make_probe, write_pack
 
-from inspector_plugin.aspects import ASPECT_KEYS, ASPECTS
 from inspector_plugin.errors import PackError
-from inspector_plugin.lm.loading import LanguageModel, load_language_model
-from inspector_plugin.lm.tokens import ALL
-from inspector_plugin.probing.folders import model_folder
-from inspector_plugin.probing.layout import LAYOUTS, PromptLayout, layout_for
-from inspector_plugin.probing.packs import (
-    CARD,
-    finished_aspects,
+from inspector_plugin.judges.inspector.layout import LAYOUTS, PromptLayout, layout_for
+from inspector_plugin.judges.inspector.pack_folders import model_folder
+from inspector_plugin.judges.inspector.packs import (
+    finished_criteria,
+    label_scale,
     read_card,
     read_pack,
     write_probe,
     write_transfer,
 )
-from inspector_plugin.probing.training import TrainingPlan, card_head
+from inspector_plugin.judges.inspector.plan import TrainingPlan
+from inspector_plugin.judges.inspector.training import card_head
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.tokens import ALL
+from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+
+FLUENCY = ROSCOE[ROSCOE_KEYS.index("fluency")]
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +46,14 @@ def folder(tmp_path: Path, lm: LanguageModel) -> Path:
 
 def test_a_probe_is_read_as_it_was_written(tmp_path: Path, lm: LanguageModel) -> None:
     plan = TrainingPlan("gsm8k", "binary")
-    probe = make_probe(lm, "fluency", plan, seed=1)
+    probe = make_probe(lm, FLUENCY, plan, seed=1)
     write_probe(tmp_path, card_head(lm, plan, "0" * 64), probe)
     pack = read_pack(tmp_path)
-    assert pack.scale.labels == (0, 1)
+    assert pack.labels == "binary"
     assert pack.language_model["fingerprint"] == lm.fingerprint
     read = pack.probes["fluency"]
+    assert label_scale(read.criterion, pack.labels).labels == (0, 1)
+    assert read.criterion == probe.criterion
     assert read.layout == probe.layout
     assert read.record == probe.record
     for ours, theirs in zip(probe.members, read.members, strict=True):
@@ -58,11 +65,13 @@ def test_a_probe_is_read_as_it_was_written(tmp_path: Path, lm: LanguageModel) ->
 
 def test_the_card_says_what_a_reader_needs(folder: Path, lm: LanguageModel) -> None:
     card = read_card(folder)
-    assert card["format_version"] == 1
+    assert card["format_version"] == 2
     assert card["language_model"]["fingerprint"] == lm.fingerprint
     assert card["training"].keys() >= {"data_sha256", "seed", "versions", "layout"}
-    assert list(card["aspects"]) == list(ASPECT_KEYS)
-    entry = card["aspects"]["fluency"]
+    assert list(card["criteria"]) == list(ROSCOE_KEYS)
+    entry = card["criteria"]["fluency"]
+    assert entry["criterion"] == FLUENCY.to_json()
+    assert entry["fingerprint"] == FLUENCY.fingerprint
     assert entry["members"][0] == {"layer": 1, "span": "response", "pooling": "concat"}
     assert {"field": "response"} in entry["layout"]["parts"]
 
@@ -74,7 +83,7 @@ def edit_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def member(card: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = card["aspects"]["fluency"]["members"][0]
+    found: dict[str, Any] = card["criteria"]["fluency"]["members"][0]
     return found
 
 
@@ -84,12 +93,12 @@ def member(card: dict[str, Any]) -> dict[str, Any]:
         (lambda card: member(card).update(layer=2), "was altered"),
         (lambda card: card.update(dataset="other"), "was altered"),
         (lambda card: card["language_model"].update(fingerprint="0"), "was altered"),
-        (lambda card: card.update(format_version=2), "upgrade inspector_plugin"),
+        (lambda card: card.update(format_version=3), "upgrade inspector_plugin"),
         (lambda card: card.pop("format_version"), "no format_version"),
         (lambda card: card.pop("labels"), "incomplete or altered"),
-        (lambda card: card["aspects"]["fluency"].pop("members"), "altered"),
-        (lambda card: card["aspects"]["fluency"]["arrays"].update(sha256="0"), "SHA-256 differs"),
-        (lambda card: card["aspects"]["fluency"]["arrays"].update(file="x"), "Cannot read"),
+        (lambda card: card["criteria"]["fluency"].pop("members"), "altered"),
+        (lambda card: card["criteria"]["fluency"]["arrays"].update(sha256="0"), "SHA-256 differs"),
+        (lambda card: card["criteria"]["fluency"]["arrays"].update(file="x"), "Cannot read"),
     ],
 )
 def test_an_altered_card_is_refused(
@@ -127,7 +136,7 @@ def test_the_hash_tells_packs_apart(tmp_path: Path, lm: LanguageModel) -> None:
     hashes = set()
     for seed in (1, 2):
         folder = tmp_path / str(seed)
-        write_probe(folder, card_head(lm, plan, "0" * 64), make_probe(lm, "fluency", plan, seed))
+        write_probe(folder, card_head(lm, plan, "0" * 64), make_probe(lm, FLUENCY, plan, seed))
         hashes.add(read_pack(folder).sha256)
     assert len(hashes) == 2
 
@@ -139,21 +148,21 @@ def test_a_layout_holds_nothing_but_texts_and_fields() -> None:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_layout_goes_through_a_card_unchanged(name: str) -> None:
-    for aspect in ASPECTS:
-        layout = layout_for(name, aspect)
+    for criterion, dataset in product(ROSCOE, ("gsm8k", "gpqa")):
+        layout = layout_for(name, criterion, dataset)
         assert PromptLayout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
         assert set(layout.screened_spans) <= {ALL, *layout.spans}
-        assert layout.shared == layout_for(name, ASPECTS[0]).shared or name == "published"
+        assert layout.shared == layout_for(name, ROSCOE[0], dataset).shared or name == "published"
 
 
-def test_a_run_goes_on_only_in_its_own_folder(tmp_path: Path, lm: LanguageModel) -> None:
+def test_a_run_resumes_only_in_its_own_folder(tmp_path: Path, lm: LanguageModel) -> None:
     plan = TrainingPlan("gsm8k", "binary")
     head = card_head(lm, plan, "0" * 64)
-    assert finished_aspects(tmp_path, head) == set()
-    write_probe(tmp_path, head, make_probe(lm, "fluency", plan, seed=1))
-    assert finished_aspects(tmp_path, head) == {"fluency"}
+    assert finished_criteria(tmp_path, head) == {}
+    write_probe(tmp_path, head, make_probe(lm, FLUENCY, plan, seed=1))
+    assert finished_criteria(tmp_path, head) == {"fluency": FLUENCY.fingerprint}
     with pytest.raises(PackError, match="another training run"):
-        finished_aspects(tmp_path, card_head(lm, plan, "1" * 64))
+        finished_criteria(tmp_path, card_head(lm, plan, "1" * 64))
 
 
 def test_a_transferred_pack_says_so_and_leads_to_its_source(folder: Path) -> None:
@@ -164,7 +173,7 @@ def test_a_transferred_pack_says_so_and_leads_to_its_source(folder: Path) -> Non
     assert card["transferred_from"] == "gsm8k"
     pack = read_pack(math)
     assert (pack.dataset, pack.transferred_to) == ("gsm8k", "math")
-    assert set(pack.probes) == set(ASPECT_KEYS)
+    assert set(pack.probes) == set(ROSCOE_KEYS)
 
 
 def test_finding_the_folder_of_a_language_model(tmp_path: Path, lm: LanguageModel) -> None:

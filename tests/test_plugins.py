@@ -11,7 +11,7 @@ from fake_plugin import plugin_folder, write_plugin
 
 from inspector_plugin import __version__
 from inspector_plugin.errors import OptionError, PluginError
-from inspector_plugin.plugins import BUILT_IN, JudgeRegistry, create_judge, make_registry
+from inspector_plugin.plugins.registry import BUILT_IN, JudgeRegistry, create_judge, make_registry
 
 GOOD = """
 class Fixed(Judge):
@@ -37,6 +37,14 @@ FAULTS = {
     ),
     "no-hook": ("def register_judges(register): pass", "has no @hookimpl named register_judges"),
     "failing-import": ("import not_there_at_all", "ModuleNotFoundError.*not_there_at_all"),
+    "moved-module": (
+        "from inspector_plugin.hookspecs import hookimpl",
+        "ModuleNotFoundError.*have moved: import from inspector_plugin itself",
+    ),
+    "moved-name": (
+        "from inspector_plugin.plugins import create_judge",
+        "ImportError.*have moved: import from inspector_plugin itself",
+    ),
     "exits": ("raise SystemExit('bye')", "SystemExit: bye"),
     "syntax": ("def (", "SyntaxError"),
     "failing-hook": ("@hookimpl\ndef register_judges(register): 1 / 0", "ZeroDivisionError"),
@@ -127,7 +135,7 @@ def test_unknown_judge_lists_choices_and_problems(site: Path) -> None:
     ("factory", "message"),
     [
         ("'not_there_at_all:Judge'", "Plugin 'bad': judge 'x' cannot be loaded.*not_there_at_all"),
-        ("'inspector_plugin.judge:Nothing'", "cannot be loaded.*Nothing"),
+        ("'inspector_plugin.judging.judge:Nothing'", "cannot be loaded.*Nothing"),
         ("dict", "the factory of judge 'x' made a dict, which does not extend"),
     ],
 )

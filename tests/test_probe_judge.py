@@ -9,18 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_probes import example_requests, write_pack
+from tiny_probes import example_requests, make_probe, write_pack
 from transformers import LlamaForCausalLM
 
-from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import OptionError, PackError
-from inspector_plugin.judges.probe import InspectorJudge
-from inspector_plugin.judging import judge_all
+from inspector_plugin.judges.inspector.judge import InspectorJudge
+from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_folders import pack_folder
+from inspector_plugin.judges.inspector.packs import read_pack, write_probe, write_transfer
+from inspector_plugin.judges.inspector.plan import TrainingPlan
+from inspector_plugin.judges.inspector.training import card_head
+from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.probing.packs import read_pack, write_transfer
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import JudgeRequest
+from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
 from inspector_plugin.testing import check_judge
+
+FLUENCY = ROSCOE[ROSCOE_KEYS.index("fluency")]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +55,8 @@ def test_a_score_is_what_the_pack_says_of_hugging_faces_hidden_states(
     request = example_requests()[3]
     judgement = create_judge(f"inspector:probes={probes}").judge([request])[0]
     pack = read_pack(next(probes.glob("*/gsm8k/multiclass")))
-    for aspect in ASPECT_KEYS:
-        probe = pack.probes[aspect]
+    for key in ROSCOE_KEYS:
+        probe = pack.probes[key]
         text = "".join(segment.text for segment in probe.layout.segments(request))
         before = text.index(request.response, text.index("Response:\n"))
         ids = lm.tokenizer(text, return_offsets_mapping=True)
@@ -68,7 +74,7 @@ def test_a_score_is_what_the_pack_says_of_hugging_faces_hidden_states(
             for member, features in zip(probe.members, (concat, last), strict=True)
         ]
         expected = np.mean(each, axis=0)
-        score = judgement.aspects[aspect]
+        score = judgement.scores[key]
         assert score.probabilities is not None
         np.testing.assert_allclose(list(score.probabilities.values()), expected, atol=1e-4)
         assert score.label == 1 + int(expected.argmax())
@@ -76,19 +82,19 @@ def test_a_score_is_what_the_pack_says_of_hugging_faces_hidden_states(
 
 
 @pytest.mark.parametrize(("layout", "passes"), [("published", 5), ("suffix", 1), ("bare", 1)])
-def test_aspects_share_what_their_layout_lets_them_share(
+def test_criteria_share_what_their_layout_lets_them_share(
     tmp_path: Path, lm: LanguageModel, layout: str, passes: int
 ) -> None:
-    """All five aspects of a response in one pass give the scores of each aspect alone."""
+    """All five criteria of a response in one pass give the scores of each criterion alone."""
     write_pack(tmp_path, lm, "multiclass", layout=layout)
     judge = create_judge(f"inspector:probes={tmp_path},model={lm.name}")
     requests = example_requests(6)
     alone = {
-        aspect: [
-            judgement.aspects[aspect]
-            for judgement in judge.judge([replace(r, aspects=(aspect,)) for r in requests])
+        key: [
+            judgement.scores[key]
+            for judgement in judge.judge([replace(r, criteria=(key,)) for r in requests])
         ]
-        for aspect in ASPECT_KEYS
+        for key in ROSCOE_KEYS
     }
     judge.judge(requests[:1])  # what is done once for each model is done
     ran: list[int] = []
@@ -97,34 +103,28 @@ def test_aspects_share_what_their_layout_lets_them_share(
     together = judge.judge(requests)
     hook.remove()
     assert sum(ran) == passes * len(requests)
-    for aspect, expected in alone.items():
+    for key, expected in alone.items():
         for judgement, single in zip(together, expected, strict=True):
-            score = judgement.aspects[aspect]
+            score = judgement.scores[key]
             assert score.label == single.label
             assert score.score == pytest.approx(single.score, abs=1e-4)
 
 
-def test_only_the_aspects_that_are_asked_for_are_judged(probes: Path) -> None:
-    request = JudgeRequest("How many?", "Five.", aspects=("fluency",), dataset="gsm8k")
+def test_only_the_criteria_that_are_asked_for_are_judged(probes: Path) -> None:
+    request = JudgeRequest("How many?", "Five.", criteria=("fluency",), dataset="gsm8k")
     judgement = create_judge(f"inspector:probes={probes}").judge([request])[0]
-    assert list(judgement.aspects) == ["fluency"]
+    assert list(judgement.scores) == ["fluency"]
 
 
-def test_an_aspect_without_a_probe_is_unscored(tmp_path: Path, lm: LanguageModel) -> None:
-    from tiny_probes import make_probe
-
-    from inspector_plugin.probing.folders import pack_folder
-    from inspector_plugin.probing.packs import write_probe
-    from inspector_plugin.probing.training import TrainingPlan, card_head
-
+def test_a_criterion_without_a_probe_is_unscored(tmp_path: Path, lm: LanguageModel) -> None:
     plan = TrainingPlan("gsm8k", "binary")
     folder = pack_folder(tmp_path, lm.name, "gsm8k", "binary")
-    write_probe(folder, card_head(lm, plan, ""), make_probe(lm, "fluency", plan, seed=0))
+    write_probe(folder, card_head(lm, plan, ""), make_probe(lm, FLUENCY, plan, seed=0))
     judge = create_judge(f"inspector:probes={tmp_path},labels=binary")
-    judgement = judge.judge(example_requests(1))[0]
-    assert judgement.aspects["fluency"].score is not None
-    assert judgement.aspects["logicality"].reason == (
-        "there is no probe for logicality of this data set"
+    judgement = judge_all(judge, example_requests(1))[0]
+    assert judgement.scores["fluency"].score is not None
+    assert judgement.scores["logicality"].reason == (
+        "there is no probe for 'logicality' on the data set 'gsm8k'"
     )
 
 
@@ -155,7 +155,7 @@ def test_a_response_longer_than_the_context_is_judged_and_flagged(probes: Path) 
     judge = create_judge(f"inspector:probes={probes}")
     long = JudgeRequest("How many?", "One more step. " * 2000, dataset="gsm8k")
     judgement = judge_all(judge, [long])[0]
-    for score in judgement.aspects.values():
+    for score in judgement.scores.values():
         assert score.score is not None
         assert score.flags == ("truncated",)
         assert score.to_json()["flags"] == ["truncated"]
@@ -171,7 +171,7 @@ def test_problems_that_the_probes_were_trained_on_are_flagged_and_warned_of(
     new = JudgeRequest("A crate holds 2 lemons. How many do 3 crates hold?", "6.", dataset="gsm8k")
     with caplog.at_level(logging.WARNING):
         judged = judge.judge([known, new, known])
-    flags = [{score.flags for score in judgement.aspects.values()} for judgement in judged]
+    flags = [{score.flags for score in judgement.scores.values()} for judgement in judged]
     assert flags == [{("trained-on",)}, {()}, {("trained-on",)}]
     assert len([r for r in caplog.records if "flagged trained-on" in r.message]) == 1
 
@@ -183,14 +183,22 @@ def test_probes_for_another_language_model_are_refused(
     LlamaForCausalLM(lm.model.config).save_pretrained(tmp_path)
     lm.tokenizer.save_pretrained(tmp_path)
     with pytest.raises(PackError, match=r"were trained on .*judge with model="):
-        InspectorJudge(model=str(tmp_path), probes=str(next(probes.iterdir())))
+        InspectorJudge(InspectorOptions(model=str(tmp_path), probes=str(next(probes.iterdir()))))
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ("dataset=gpqa,labels=binary", PackError, "Unknown data set of binary probe packs 'gpqa'"),
-        ("dataset=aime", OptionError, "Unknown value of option 'dataset'"),
+        (
+            "dataset=gpqa,labels=binary",
+            OptionError,
+            "binary probes .*'gpqa'; choose from: gsm8k, math",
+        ),
+        (
+            "dataset=aime",
+            OptionError,
+            "multiclass probes .*'aime'; choose from: gpqa, gsm8k, math",
+        ),
         ("labels=ternary", OptionError, "Unknown value of option 'labels'"),
         ("batch_size=0", OptionError, "from 1 up, not '0'"),
         ("batch_size=many", OptionError, "auto or a whole number"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inspector_plugin.problems import problem_key, problem_names
+from inspector_plugin.data.problems import problem_key, problem_names
 
 
 def test_a_key_is_the_same_in_whatever_order_the_words_stand() -> None:
     assert problem_key("Which is odd?\n3\n4") == problem_key("Which is odd? 4 3")
     assert problem_key("Which is odd?\n3\n4") != problem_key("Which is odd?\n3\n5")
-    assert len(problem_key("")) == len(problem_key("half a pair: \ud83d")) == 12
+    assert len(problem_key("")) == len(problem_key("unpaired: \ud83d")) == 12
 
 
 def test_rows_share_a_problem_by_id_or_by_words_or_over_other_rows() -> None:

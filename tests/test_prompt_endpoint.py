@@ -16,12 +16,12 @@ import pytest
 from chat_server import Answer, Script, error, judgement, score_of
 from endpoint_judges import KEY, MakeJudge, Serve, reasons, requests
 
-from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import InspectorError, JudgeError, OptionError
-from inspector_plugin.judge import StreamingJudge
-from inspector_plugin.judging import judge_all
-from inspector_plugin.plugins import create_judge
+from inspector_plugin.judging.judge import StreamingJudge
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import Usage, total_usage
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 from inspector_plugin.testing import check_judge
 
 
@@ -29,18 +29,18 @@ def test_contract(serve: Serve, make_judge: MakeJudge) -> None:
     check_judge(make_judge(serve()))
 
 
-def test_one_call_for_each_aspect_or_one_for_all(serve: Serve, make_judge: MakeJudge) -> None:
-    per_aspect, joint = (
+def test_one_call_for_each_criterion_or_one_for_all(serve: Serve, make_judge: MakeJudge) -> None:
+    per_criterion, joint = (
         serve(),
-        serve(lambda body, number: Answer(json.dumps({k: {"score": 2} for k in ASPECT_KEYS}))),
+        serve(lambda body, number: Answer(json.dumps({k: {"score": 2} for k in ROSCOE_KEYS}))),
     )
-    asked = requests(3, *ASPECT_KEYS)
-    judged = judge_all(make_judge(per_aspect), asked)
-    assert len(per_aspect.calls) == 15
+    asked = requests(3, *ROSCOE_KEYS)
+    judged = judge_all(make_judge(per_criterion), asked)
+    assert len(per_criterion.calls) == 15
     for request, judgement_ in zip(asked, judged, strict=True):
         expected = score_of(request.response)
-        assert [score.label for score in judgement_.aspects.values()] == [expected] * 5
-        assert judgement_.aspects["fluency"].explanation == "because"
+        assert [score.label for score in judgement_.scores.values()] == [expected] * 5
+        assert judgement_.scores["fluency"].explanation == "because"
     [first, *_] = judge_all(make_judge(joint, mode="joint"), asked)
     assert len(joint.calls) == 3
     assert first.total == 10
@@ -77,7 +77,7 @@ def test_garbage_is_collected_as_before_when_calls_are_over(
 
 def test_binary_labels(serve: Serve, make_judge: MakeJudge) -> None:
     judged = judge_all(make_judge(serve(), labels="binary"), requests(5))
-    assert sorted(each.aspects["fluency"].label for each in judged) == [0, 0, 0, 1, 1]
+    assert sorted(each.scores["fluency"].label for each in judged) == [0, 0, 0, 1, 1]
 
 
 def test_usage_and_cost(serve: Serve, make_judge: MakeJudge, tmp_path: Path) -> None:
@@ -134,12 +134,13 @@ def test_logprobs_give_the_expected_score(serve: Serve, make_judge: MakeJudge) -
     }
     server = serve(lambda body, number: Answer(content=reply, logprobs=logprobs))
     [judged] = judge_all(make_judge(server, logprobs="true"), requests(1))
-    score = judged.aspects["fluency"]
-    assert score.score == pytest.approx((4 * 0.6 + 5 * 0.3) / 0.9)
-    assert score.probabilities == pytest.approx({1: 0, 2: 0, 3: 0, 4: 2 / 3, 5: 1 / 3})
+    score = judged.scores["fluency"]
+    # (4 * 0.6 + 5 * 0.3) / 0.9, to four digits.
+    assert score.score == 4.3333
+    assert score.probabilities == {1: 0, 2: 0, 3: 0, 4: 0.6667, 5: 0.3333}
     assert server.calls[0]["top_logprobs"] == 20
     [binary] = judge_all(make_judge(server, logprobs="true", labels="binary"), requests(1))
-    assert binary.aspects["fluency"].probabilities == pytest.approx({0: 0, 1: 1})
+    assert binary.scores["fluency"].probabilities == pytest.approx({0: 0, 1: 1})
 
 
 @pytest.mark.parametrize(
@@ -165,15 +166,16 @@ def test_max_cost_is_never_passed(serve: Serve, make_judge: MakeJudge, tmp_path:
     assert spent is not None
     assert 0.02 - 0.004 < spent.money <= 0.02  # type: ignore[operator]
     assert len(server.calls) == spent.calls
-    left = [each.aspects["fluency"] for each in judged if each.total is None]
+    left = [each.scores["fluency"] for each in judged if each.total is None]
     assert left[0].reason == "not asked: the cost could pass max_cost $0.02"
-    assert left[0].flags == ("passing",)
+    assert left[0].transient
+    assert left[0].flags == ()
 
 
 def test_dry_run_makes_no_call_and_needs_no_key(serve: Serve, make_judge: MakeJudge) -> None:
     server = serve()
     judge = make_judge(server, dry_run="true", key_env="UNSET", model="deepseek-chat")
-    usage = total_usage(judge_all(judge, requests(10, *ASPECT_KEYS)))
+    usage = total_usage(judge_all(judge, requests(10, *ROSCOE_KEYS)))
     assert usage is not None
     assert usage.calls == 50
     # The prompts are about 3 kB each: 500 to 1000 tokens, of which a million cost $0.28.
@@ -230,7 +232,7 @@ def test_key_from_a_file(serve: Serve, make_judge: MakeJudge, tmp_path: Path) ->
 
 def test_without_the_openai_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
-    monkeypatch.delitem(__import__("sys").modules, "inspector_plugin.prompting.endpoint")
+    monkeypatch.delitem(__import__("sys").modules, "inspector_plugin.judges.prompt.endpoint")
     with pytest.raises(OptionError, match=r'pip install "inspector_plugin\[openai\]"'):
         create_judge("prompt:model=m,base_url=http://x")
 

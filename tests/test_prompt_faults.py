@@ -14,9 +14,9 @@ from chat_server import USAGE, Answer, error, mixed_faults, score_of
 from endpoint_judges import KEY, MakeJudge, Serve, reasons, requests
 
 from inspector_plugin.errors import JudgeError
-from inspector_plugin.judging import judge_all
+from inspector_plugin.judging.run import judge_all
 
-# Faults that pass
+# Transient faults
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,9 @@ from inspector_plugin.judging import judge_all
     ],
     ids=lambda fault: f"{fault.status} {fault.body or fault.content or fault.cut}",
 )
-def test_a_passing_fault_is_asked_again(serve: Serve, make_judge: MakeJudge, fault: Answer) -> None:
+def test_a_transient_fault_is_asked_again(
+    serve: Serve, make_judge: MakeJudge, fault: Answer
+) -> None:
     server = serve(lambda body, number: fault if number in (0, 1) else Answer())
     judge = make_judge(server, timeout=0.3, concurrency=1)
     asked = requests(2)
@@ -52,10 +54,11 @@ def test_asking_again_names_the_fault_then_keeps_the_reply(
 ) -> None:
     server = serve(lambda body, number: Answer(content='{"score": 9}'))
     [judged] = judge_all(make_judge(server), requests(1))
-    score = judged.aspects["fluency"]
+    score = judged.scores["fluency"]
     assert (score.score, score.explanation) == (None, '{"score": 9}')
     assert score.reason == "the reply cannot be used: its score is not a whole number from 1 to 5"
     assert score.flags == ()
+    assert not score.transient
     assert len(server.calls) == 3
     assert [m["role"] for m in server.calls[1]["messages"][2:]] == ["assistant", "user"]
     assert "not a whole number" in server.calls[1]["messages"][3]["content"]
@@ -109,8 +112,9 @@ def test_deadline(serve: Serve, make_judge: MakeJudge) -> None:
     started = time.monotonic()
     [judged] = judge_all(judge, requests(1))
     assert time.monotonic() - started < 30
-    assert judged.aspects["fluency"].reason == "no answer within the deadline of 2 seconds"
-    assert judged.aspects["fluency"].flags == ("passing",)
+    assert judged.scores["fluency"].reason == "no answer within the deadline of 2 seconds"
+    assert judged.scores["fluency"].transient
+    assert judged.scores["fluency"].flags == ()
 
 
 def test_no_row_is_lost_or_asked_twice_under_mixed_faults(
@@ -120,7 +124,7 @@ def test_no_row_is_lost_or_asked_twice_under_mixed_faults(
     judged = judge_all(make_judge(server, concurrency=16), requests(150))
     assert len(judged) == 150
     scored = [each for each in judged if each.total is not None]
-    assert all(each.aspects["fluency"].reason for each in judged if each.total is None)
+    assert all(each.scores["fluency"].reason for each in judged if each.total is None)
     assert len(scored) == len(server.succeeded) > 140
     assert set(server.succeeded.values()) == {1}
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from inspector_plugin.judging import judge_all
+from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.generation import candidate_ids, encode_chat
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.plugins import create_judge
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import JudgeRequest
 
 TEMPLATE = (
@@ -69,7 +69,7 @@ def test_it_generates_and_counts(chanting: Path) -> None:
     with create_judge(f"prompt:model={chanting},batch_size=2") as judge:
         judged = judge_all(judge, REQUESTS)
         assert judge.describe()["fingerprint"]
-    assert [each.aspects["fluency"].label for each in judged] == [4, 4, 4]
+    assert [each.scores["fluency"].label for each in judged] == [4, 4, 4]
     usages: list[Any] = [each.usage for each in judged]
     # "4" and the end of the text.
     assert [(usage.calls, usage.completion_tokens, usage.money) for usage in usages] == [
@@ -86,7 +86,7 @@ def test_expected_score_from_the_probabilities(
 ) -> None:
     with create_judge(f"prompt:model={chanting},logprobs=true,labels={labels}") as judge:
         [judged] = judge_all(judge, REQUESTS[:1])
-    found = judged.aspects["fluency"]
+    found = judged.scores["fluency"]
     assert found.score == pytest.approx(score, abs=1e-4)
     assert found.label == label
 
@@ -95,7 +95,7 @@ def test_a_model_that_says_no_score_is_asked_three_times(tmp_path: Path, tiny_lm
     model = chanting_model(tmp_path, tiny_lm, "x", "5", context=8192)
     with create_judge(f"prompt:model={model}") as judge:
         [judged] = judge_all(judge, REQUESTS[:1])
-    found = judged.aspects["fluency"]
+    found = judged.scores["fluency"]
     assert (found.reason, found.explanation) == (
         "the reply cannot be used: it holds no complete JSON object",
         "x",
@@ -108,7 +108,7 @@ def test_a_prompt_beyond_the_context_is_unscored(tmp_path: Path, tiny_lm: Path) 
     model = chanting_model(tmp_path, tiny_lm, "4", "5", context=600)
     with create_judge(f"prompt:model={model}") as judge:
         [judged] = judge_all(judge, REQUESTS[:1])
-    assert "longer than the model's context" in str(judged.aspects["fluency"].reason)
+    assert "longer than the model's context" in str(judged.scores["fluency"].reason)
 
 
 def test_special_tokens_in_a_message_are_ordinary_characters(chanting: Path) -> None:

@@ -7,21 +7,23 @@ import math
 
 import pytest
 
-from inspector_plugin.prompting.messages import Token
-from inspector_plugin.prompting.replies import (
+from inspector_plugin.judges.prompt.messages import Token
+from inspector_plugin.judges.prompt.replies import (
     ReplyFault,
     Verdict,
     parse_reply,
     score_probabilities,
 )
+from inspector_plugin.schema.roscoe import ROSCOE
 
+LOGICALITY, FLUENCY, FACTUALITY = ROSCOE[1], ROSCOE[3], ROSCOE[4]
 GOOD = '{"score": 4, "justification": "sound"}'
 NO_OBJECT = "no complete JSON object"
 NO_SCORE = "not a whole number from 1 to 5"
 
 
 def one(text: str) -> Verdict:
-    return parse_reply(text, ("logicality",), joint=False)["logicality"]
+    return parse_reply(text, (LOGICALITY,), joint=False)["logicality"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_certain_meaning_is_read(text: str, score: int, justification: str | Non
         ("", "empty"),
         ("<think>hm</think>", "empty"),
         ("I would say 4.", NO_OBJECT),
-        ("4/10", NO_OBJECT),
+        ("4/10", NO_SCORE),
         ('{"score": 4, "justification": "cut o', NO_OBJECT),
         ("{" * 100_000, NO_OBJECT),
         ('{"a": ' * 100_000, NO_OBJECT),
@@ -82,14 +84,14 @@ def test_anything_else_is_a_fault(text: str, fault: str) -> None:
         one(text)
 
 
-def test_joint_replies_need_every_aspect() -> None:
+def test_joint_replies_need_every_criterion() -> None:
     reply = {"fluency": {"score": 5, "justification": "a"}, "logicality": {"score": "2/5"}}
-    verdicts = parse_reply(json.dumps(reply), ("logicality", "fluency"), joint=True)
+    verdicts = parse_reply(json.dumps(reply), (LOGICALITY, FLUENCY), joint=True)
     assert verdicts == {"logicality": Verdict(2, None), "fluency": Verdict(5, "a")}
     with pytest.raises(ReplyFault, match="no object for factuality"):
-        parse_reply(json.dumps(reply), ("fluency", "factuality"), joint=True)
+        parse_reply(json.dumps(reply), (FLUENCY, FACTUALITY), joint=True)
     with pytest.raises(ReplyFault, match=NO_OBJECT):
-        parse_reply("4", ("fluency",), joint=True)
+        parse_reply("4", (FLUENCY,), joint=True)
 
 
 def tokens(*texts: str, score_at: int, **logprobs: float) -> list[Token]:
@@ -100,26 +102,26 @@ def tokens(*texts: str, score_at: int, **logprobs: float) -> list[Token]:
 def test_probabilities_are_those_at_the_score() -> None:
     split = tokens('{"score":', " 4", ', "justification": "5"}', score_at=1, p4=0.6, p5=0.2)
     text = "".join(token.text for token in split)
-    assert score_probabilities(text, split, "fluency", 4, joint=False) == pytest.approx(
+    assert score_probabilities(text, split, FLUENCY, 4, joint=False) == pytest.approx(
         {1: 0, 2: 0, 3: 0, 4: 0.75, 5: 0.25}
     )
     # " 4" and "4" are two tokens of one meaning; what is no score does not count.
     both = [Token("4", {"4": math.log(0.3), " 4": math.log(0.3), "5": math.log(0.2), "x": -0.1})]
-    assert score_probabilities("4", both, "fluency", 4, joint=False)[4] == pytest.approx(0.75)
+    assert score_probabilities("4", both, FLUENCY, 4, joint=False)[4] == pytest.approx(0.75)
 
 
-def test_probabilities_of_the_right_aspect_in_a_joint_reply() -> None:
+def test_probabilities_of_the_right_criterion_in_a_joint_reply() -> None:
     split = tokens(
         '{"fluency": {"score": ', "4", ', "justification": ""}, "logicality": {"score": ', "2",
         "}}", score_at=3, p2=0.5, p1=0.5,
     )  # fmt: skip
     text = "".join(token.text for token in split)
-    assert score_probabilities(text, split, "logicality", 2, joint=True)[1] == 0.5
+    assert score_probabilities(text, split, LOGICALITY, 2, joint=True)[1] == 0.5
     with pytest.raises(ReplyFault, match="no score is among the candidates"):
-        score_probabilities(text, split, "fluency", 4, joint=True)
+        score_probabilities(text, split, FLUENCY, 4, joint=True)
 
 
 def test_a_score_inside_a_longer_token_has_no_probability() -> None:
     split = tokens('{"score":', "4,", '"justification": ""}', score_at=1, p4=0.6)
     with pytest.raises(ReplyFault, match="no token of the reply consists of the score alone"):
-        score_probabilities("".join(t.text for t in split), split, "fluency", 4, joint=False)
+        score_probabilities("".join(t.text for t in split), split, FLUENCY, 4, joint=False)

@@ -12,8 +12,17 @@ import pytest
 
 from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.judges.recorded import NOT_RECORDED
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.schema import AspectScore, JudgeRequest, unscored
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.schema import (
+    BINARY,
+    MULTICLASS,
+    Criterion,
+    CriterionScore,
+    JudgeRequest,
+    Scale,
+    unscored,
+)
 from inspector_plugin.testing import EXAMPLE_REQUESTS, check_judge
 
 ROW = {"id": 1, "question": "What is 2 + 3?", "response": "It is 5.", "aspect": "fluency"}
@@ -26,24 +35,28 @@ def write(folder: Path, *rows: dict[str, Any], name: str = "scores.jsonl") -> Pa
     return path
 
 
-def ask(path: Path, question: str, response: str, labels: str = "multiclass") -> AspectScore:
+def ask(path: Path, question: str, response: str, labels: str = "multiclass") -> CriterionScore:
     with create_judge(f"recorded:path={path},labels={labels}") as judge:
         [judgement] = judge.judge([JudgeRequest(question, response, ("fluency",))])
-    return judgement.aspects["fluency"]
+    return judgement.scores["fluency"]
 
 
 @pytest.mark.parametrize(
     ("score", "labels", "expected"),
     [
-        (4, "multiclass", AspectScore(4.0, 4)),
-        (3.5, "multiclass", AspectScore(3.5, 4)),
-        (2.3333, "multiclass", AspectScore(2.3333, 2)),
-        (3, "binary", AspectScore(0.0, 0)),
-        (3.3, "binary", AspectScore(1.0, 1)),
-        (5, "binary", AspectScore(1.0, 1)),
+        (4, "multiclass", CriterionScore(4.0, 4, scale=MULTICLASS)),
+        (3.5, "multiclass", CriterionScore(3.5, 4, scale=MULTICLASS)),
+        (2.3333, "multiclass", CriterionScore(2.3333, 2, scale=MULTICLASS)),
+        (3, "binary", CriterionScore(0.0, 0, scale=BINARY)),
+        (2.5, "multiclass", CriterionScore(2.5, 3, scale=MULTICLASS)),
+        (3.2, "binary", CriterionScore(1.0, 1, scale=BINARY)),
+        (3.3, "binary", CriterionScore(1.0, 1, scale=BINARY)),
+        (5, "binary", CriterionScore(1.0, 1, scale=BINARY)),
     ],
 )
-def test_score_and_label(tmp_path: Path, score: float, labels: str, expected: AspectScore) -> None:
+def test_score_and_label(
+    tmp_path: Path, score: float, labels: str, expected: CriterionScore
+) -> None:
     path = write(tmp_path, ROW | {"score": score}, name="scores.jsonl.gz")
     assert ask(path, ROW["question"], ROW["response"], labels) == expected
 
@@ -59,21 +72,22 @@ def test_score_and_label(tmp_path: Path, score: float, labels: str, expected: As
 )
 def test_joined_by_text(tmp_path: Path, question: str, response: str, found: bool) -> None:
     path = write(tmp_path, ROW | {"score": 2, "response": "It is 5.\n"})
-    expected = AspectScore(2.0, 2) if found else unscored(NOT_RECORDED)
+    expected = CriterionScore(2.0, 2, scale=MULTICLASS) if found else unscored(NOT_RECORDED)
     assert ask(path, question, response) == expected
 
 
-def test_aspects_that_are_not_recorded_are_unscored(tmp_path: Path) -> None:
+def test_criteria_that_are_not_recorded_are_unscored(tmp_path: Path) -> None:
     prediction = {"prediction" if key == "response" else key: ROW[key] for key in ROW}
     path = write(tmp_path, prediction | {"score": 2}, prediction | {"score": 2.0})
     judge = create_judge(f"recorded:path={path}")
     [judgement] = judge.judge([JudgeRequest(ROW["question"], ROW["response"])])
-    scores = {key: score.score for key, score in judgement.aspects.items()}
+    scores = {key: score.score for key, score in judgement.scores.items()}
     assert scores.pop("fluency") == 2
     assert set(scores.values()) == {None}
     assert judge.describe() == {
         "path": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "scored_by": None,
         "scores": 1,
         "labels": "multiclass",
     }
@@ -82,16 +96,16 @@ def test_aspects_that_are_not_recorded_are_unscored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": float("nan")}, "score must be a number from 1 to 5, not nan"),
+        ({"score": float("nan")}, "score must be a number, not nan"),
         ({"score": float("inf")}, "not inf"),
-        ({"score": 0}, "not 0"),
-        ({"score": 5.1}, "not 5.1"),
         ({"score": "4"}, "not '4'"),
         ({"score": True}, "not True"),
         ({"score": None}, "not None"),
         ({"score": 10**400}, "not 1000"),
         ({"score": 1}, "fluency of this response is scored 1, but 4 in an earlier line"),
-        ({"aspect": "fluenzy"}, "Unknown aspect 'fluenzy'.*Did you mean 'fluency'"),
+        ({"aspect": 7}, "field 'aspect' must be text, not int"),
+        ({"scale": [1, 3]}, "field 'scale': .*consecutive"),
+        ({"scale": 5}, "field 'scale'"),
         ({"question": None}, "field 'question' must be text, not NoneType"),
     ],
 )
@@ -103,12 +117,51 @@ def test_bad_rows_name_file_and_line(tmp_path: Path, change: dict[str, Any], mes
 
 
 @pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"score": 0}, "the stored score 0 is outside the scale 1-5"),
+        ({"score": 5.1}, "the stored score 5.1 is outside the scale 1-5"),
+        ({"score": 2, "scale": [0, 1]}, "the stored score 2 is outside the scale 0-1"),
+        ({"scale": [1, 2, 3]}, "the stored score is on 1-3, the criterion on 1-5"),
+        ({"fingerprint": "f00"}, "the stored score is for another criterion of the key 'fluency'"),
+        ({"aspect": "fluenzy"}, NOT_RECORDED),
+    ],
+)
+@pytest.mark.parametrize("labels", ["multiclass", "binary"])
+def test_what_is_no_score_on_the_criterion_is_unscored(
+    tmp_path: Path, change: dict[str, Any], reason: str, labels: str
+) -> None:
+    path = write(tmp_path, ROW | {"score": 1} | change)
+    score = ask(path, ROW["question"], ROW["response"], labels)
+    assert (score.score, (score.reason or "").partition(" (")[0]) == (None, reason)
+
+
+def test_each_score_on_its_own_scale(tmp_path: Path) -> None:
+    seven = Scale((1, 2, 3, 4, 5, 6, 7))
+    care = Criterion("care", definition="It checks its steps.", scale=seven)
+    row = {key: ROW[key] for key in ("question", "response")}
+    path = write(
+        tmp_path,
+        row | {"criterion": "care", "score": 4.5},
+        row | {"criterion": "fluency", "score": 1, "scale": [0, 1]},
+    )
+    asked = [JudgeRequest(ROW["question"], ROW["response"], (care, "fluency"))]
+    [own] = judge_all(create_judge(f"recorded:path={path}"), asked)
+    assert [(s.score, s.label, s.scale) for s in own.scores.values()] == [
+        (4.5, 5, seven),
+        (1, 1, BINARY),
+    ]
+    [binary] = judge_all(create_judge(f"recorded:path={path},labels=binary"), asked)
+    assert [(s.score, s.scale) for s in binary.scores.values()] == [(1, BINARY), (1, BINARY)]
+
+
+@pytest.mark.parametrize(
     ("field", "message"),
     [
         ("question", "field 'question' is missing"),
         ("response", "field 'response' or 'prediction' is missing"),
-        ("aspect", "field 'aspect' is missing"),
-        ("score", "score must be a number from 1 to 5, not None"),
+        ("aspect", "field 'criterion' or 'aspect' is missing"),
+        ("score", "score must be a number, not None"),
     ],
 )
 def test_missing_fields(tmp_path: Path, field: str, message: str) -> None:
@@ -129,7 +182,10 @@ def test_missing_file_and_missing_path(tmp_path: Path) -> None:
 def test_contract(tmp_path: Path, labels: str) -> None:
     rows = [
         {"question": r.question, "response": r.response, "aspect": aspect, "score": score}
-        for score, r in enumerate(EXAMPLE_REQUESTS[:-1], start=2)
-        for aspect in r.aspects
+        for score, r in enumerate(EXAMPLE_REQUESTS[:3], start=2)
+        for aspect in r.keys
     ]
+    on_seven = EXAMPLE_REQUESTS[-1]
+    row = {"question": on_seven.question, "response": on_seven.response, "score": 6.5}
+    rows.append(row | {"criterion": "care", "scale": [1, 2, 3, 4, 5, 6, 7]})
     check_judge(create_judge(f"recorded:path={write(tmp_path, *rows)},labels={labels}"))

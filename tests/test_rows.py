@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
 from inspector_plugin.errors import DataError
-from inspector_plugin.rows import file_sha256, read_rows, text_field
 
 ROWS = [{"text": "one\u2028line"}, {"text": "piñata"}]
 

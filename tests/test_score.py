@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from fake_plugin import plugin_folder, write_plugin
 
-from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.cli.main import main
-from inspector_plugin.scoring import ROWS_PER_CHUNK
+from inspector_plugin.judging.score_file import ROWS_PER_CHUNK
+from inspector_plugin.schema import ROSCOE, ROSCOE_KEYS
 
-# Scores by the digit that the response ends with; DELAY makes it slow enough to interrupt.
+# Scores by the digit that the response ends with; DELAY makes it slow enough to interrupt. It is
+# written for version 0.1 of this package.
 DIGIT = r"""
 import os, time
 from pathlib import Path
@@ -56,6 +57,20 @@ ROWS = [
 ]
 
 
+# A shell's background job ignores SIGINT, and so would its children.
+START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from inspector_plugin.cli.main import main; sys.exit(main())"
+)
+INSPECTOR = (sys.executable, "-c", START)
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """The environment of a process that has the judge `digit`."""
+    root = str(Path(__file__).parent.parent)
+    return os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{root}"} | variables
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_plugin(tmp_path, "digit-judge", DIGIT)
@@ -73,9 +88,12 @@ def read(path: str = "out.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
 
 
-def score(*arguments: str, file: str = "in.jsonl", out: str = "out.jsonl") -> int:
+def score(
+    *arguments: str, file: str = "in.jsonl", out: str = "out.jsonl", summary: str | None = None
+) -> int:
     judge = () if "--judge" in arguments else ("--judge", "digit")
-    return main(["score", file, "--out", out, *judge, *arguments])
+    more = () if summary is None else ("--summary", summary)
+    return main(["score", file, "--out", out, *judge, *arguments, *more])
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, **files: str) -> str:
@@ -88,38 +106,86 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, **files: str) 
 
 
 def test_every_output_line_is_the_input_line_and_its_judgements(folder: Path) -> None:
-    assert score("--aspects", "fluency,logicality") == 0
+    assert score("--criteria", "fluency,logicality") == 0
     lines = read()
-    assert [
-        {k: v for k, v in line.items() if k not in ("judgements", "usage")} for line in lines
-    ] == ROWS
+    assert [{k: v for k, v in line.items() if k != "judgements"} for line in lines] == ROWS
     expected = {
         "score": 3.0,
         "label": 3,
+        "scale": [1, 2, 3, 4, 5],
         "probabilities": {"1": 0.0, "2": 0.0, "3": 1.0, "4": 0.0, "5": 0.0},
-        "reason": None,
     }
-    assert lines[3]["judgements"] == {"digit": {"logicality": expected, "fluency": expected}}
+    usage = lines[3]["judgements"]["digit"].pop("usage")
+    assert lines[3]["judgements"] == {
+        "digit": {
+            "format_version": 2,
+            "scores": {
+                "logicality": {**expected, "fingerprint": ROSCOE[1].fingerprint},
+                "fluency": {**expected, "fingerprint": ROSCOE[3].fingerprint},
+            },
+        }
+    }
+    assert usage == {
+        "calls": 1,
+        "prompt_tokens": 0,
+        "cached_prompt_tokens": 0,
+        "completion_tokens": 0,
+        "seconds": 0.0,
+        "money": 0.0,
+        "reused": 0,
+    }
+
+
+def test_own_columns_survive_and_a_judged_file_is_read_by_recorded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"usage": {"digit": "mine"}, "scores": 3, "digit": "theirs", "format_version": 9}
+    write("in.jsonl", [row | own for row in ROWS[:7]])
+    assert score() == 0
+    assert [{k: row[k] for k in row if k != "judgements"} for row in read()] == [
+        row | own for row in ROWS[:7]
+    ]
+    again = ("--judge", "recorded:path=out.jsonl", "--reference", "digit")
+    assert score(*again, out="again.jsonl", file="out.jsonl", summary="again.json") == 0
+    for first, second in zip(read(), read("again.jsonl"), strict=True):
+        assert second | {"judgements": 0} == first | {"judgements": 0}
+        given = {
+            name: {key: each["score"] for key, each in second["judgements"][name]["scores"].items()}
+            for name in ("digit", "recorded")
+        }
+        assert given["recorded"] == given["digit"]
+        assert set(given["digit"].values()) == {float(min(max(first["id"], 1), 5))}
+    overall = json.loads(Path("again.json").read_text())["judges"]["recorded"]["agreement"]
+    assert overall["overall"]["accuracy"]["value"] == 1
 
 
 @pytest.mark.parametrize("cache", [(), ("--no-cache",)])
-def test_what_failed_for_a_passing_reason_is_judged_again(
+def test_what_failed_for_a_transient_reason_is_judged_again(
     folder: Path, cache: tuple[str, ...]
 ) -> None:
     Path("no connection").touch()
-    assert score("--aspects", "fluency,logicality", "--limit", "70", *cache) == 0
-    failed = [row["id"] for row in read() if row["judgements"]["digit"]["fluency"]["reason"]]
+    assert score("--criteria", "fluency,logicality", "--limit", "70", *cache) == 0
+    scores = {row["id"]: row["judgements"]["digit"]["scores"]["fluency"] for row in read()}
+    failed = [number for number, each in scores.items() if each["score"] is None]
     assert failed == [n for n in range(70) if n % 10 in (1, 3)]
+    assert scores[1] == {
+        "score": None,
+        "label": None,
+        "reason": "no connection",
+        "scale": [1, 2, 3, 4, 5],
+        "fingerprint": ROSCOE[3].fingerprint,
+        "transient": True,
+    }
     Path("no connection").unlink()
-    assert score("--aspects", "fluency,logicality", *cache) == 0
-    continued = read()
-    assert score("--aspects", "fluency,logicality", *cache, out="whole.jsonl") == 0
+    assert score("--criteria", "fluency,logicality", *cache) == 0
+    resumed = read()
+    assert score("--criteria", "fluency,logicality", *cache, out="whole.jsonl") == 0
     whole = read("whole.jsonl")
-    calls = [row.pop("usage")["digit"]["calls"] for row in continued]
+    calls = [row["judgements"]["digit"].pop("usage")["calls"] for row in resumed]
     assert calls[:70] == [2 if n in failed else 1 for n in range(70)]
     for row in whole:
-        del row["usage"]
-    assert continued == whole
+        del row["judgements"]["digit"]["usage"]
+    assert resumed == whole
 
 
 def test_a_flag_that_no_judge_knows_is_refused(
@@ -138,33 +204,38 @@ def test_the_batch_size_reaches_a_judge_as_text(
     assert "'batch_size': '8'" in error
 
 
-def test_aspect_field_judges_one_aspect(folder: Path) -> None:
-    write("in.jsonl", [row | {"kind": ASPECT_KEYS[row["id"] % 5]} for row in ROWS])
-    assert score("--aspect-field", "kind", "--limit", "5") == 0
-    assert [list(line["judgements"]["digit"]) for line in read()] == [[k] for k in ASPECT_KEYS]
+@pytest.mark.parametrize("flag", ["--criterion-field", "--aspect-field"])
+def test_criterion_field_judges_one_criterion(folder: Path, flag: str) -> None:
+    write("in.jsonl", [row | {"kind": ROSCOE_KEYS[row["id"] % 5]} for row in ROWS])
+    assert score(flag, "kind", "--limit", "5") == 0
+    judged = [line["judgements"]["digit"]["scores"] for line in read()]
+    assert [list(scores) for scores in judged] == [[key] for key in ROSCOE_KEYS]
 
 
 def test_unscored_rows_are_counted_and_hostile_text_is_not_printed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("in.jsonl", [*ROWS[:2], ROWS[2] | {"prediction": " "}, ROWS[3] | {"prediction": "x"}])
-    assert score("--aspects", "fluency", "--summary", "summary.json") == 0
+    assert score("--criteria", "fluency", "--summary", "summary.json") == 0
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert "[red]x" in printed
     assert "digit, this run: 3 calls" in printed
     summary = json.loads(Path("summary.json").read_text())
     assert summary["judges"]["digit"]["usage"]["calls"] == 3
-    assert summary["judges"]["digit"]["aspects"]["fluency"] == {
+    assert summary["judges"]["digit"]["criteria"]["fluency"] == {
         "asked": 4,
         "scored": 2,
         "coverage": 0.5,
         "mean": 1.0,
+        "stderr": 0.0,
+        "scale": [1, 5],
         "unscored": {"the response is empty": 1, "\x1b[31mno digit in [red]x": 1},
         "flags": {},
     }
-    reasons = [line["judgements"]["digit"]["fluency"]["reason"] for line in read()]
-    assert reasons[:3] == [None, None, "the response is empty"]
+    scores = [line["judgements"]["digit"]["scores"]["fluency"] for line in read()]
+    assert [each.get("reason") for each in scores[:3]] == [None, None, "the response is empty"]
+    assert [each["score"] for each in scores] == [1.0, 1.0, None, None]
 
 
 def test_agreement_with_a_reference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,33 +244,36 @@ def test_agreement_with_a_reference(folder: Path, capsys: pytest.CaptureFixture[
         for n in range(1, 6)
     ]
     write("stored.jsonl", stored)
-    options = ("--reference", "recorded:path=stored.jsonl", "--aspects", "fluency")
+    options = ("--reference", "recorded:path=stored.jsonl", "--criteria", "fluency")
     assert score(*options, "--summary", "summary.json") == 0
     printed = capsys.readouterr().out
-    assert "Agreement of digit with the reference recorded, 95% interval" in printed
-    assert "1.000 [1.000, 1.000]" in printed
+    assert "Agreement of digit with the reference recorded: labels" in printed
+    assert "Agreement of digit with the reference recorded: ranks" in printed
+    (ranks,) = [line for line in printed.splitlines() if line.split()[:2] == ["fluency", "5"]]
+    assert ranks.split() == ["fluency", "5", *["1.00", "[1.00,", "1.00]"] * 2]
     summary = json.loads(Path("summary.json").read_text())
     assert summary["reference"] == "recorded"
     agreement = summary["judges"]["digit"]["agreement"]["fluency"]
     assert agreement["n"] == 5
-    assert agreement["statistics"]["somers_d"]["value"] == pytest.approx(1)
+    assert agreement["scale"] == [1, 2, 3, 4, 5]
+    assert agreement["somers_d"]["value"] == pytest.approx(1)
     assert "agreement" not in summary["judges"]["recorded"]
     assert set(read()[2]["judgements"]) == {"digit", "recorded"}
 
 
 def test_too_few_pairs_are_not_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("stored.jsonl", [ROWS[1] | {"aspect": "fluency", "score": 1}])
-    assert score("--reference", "recorded:path=stored.jsonl", "--aspects", "fluency") == 0
+    assert score("--reference", "recorded:path=stored.jsonl", "--criteria", "fluency") == 0
     assert capsys.readouterr().out.count("not enough") == 2 * 5  # fluency and overall
 
 
 def test_judgements_of_an_earlier_file_are_kept(folder: Path) -> None:
     earlier = {"person": {"fluency": {"score": 2}}, "digit": {"old": True}}
     write("in.jsonl", [ROWS[1] | {"judgements": earlier}])
-    assert score("--aspects", "fluency") == 0
+    assert score("--criteria", "fluency") == 0
     [line] = read()
     assert line["judgements"]["person"] == earlier["person"]
-    assert line["judgements"]["digit"]["fluency"]["score"] == 1.0
+    assert line["judgements"]["digit"]["scores"]["fluency"]["score"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -228,13 +302,16 @@ def test_bad_rows_are_found_before_judging(
         (("--judge", "digits"), "Did you mean 'digit'?"),
         (("--judge", "digit:size=1"), "Judge 'digit': Unknown option 'size'"),
         (("--judge", "digit", "--judge", "digit"), "Judge 'digit' is given twice"),
-        (("--aspects", "fluenzy"), "Unknown aspect 'fluenzy'"),
-        (("--aspect-field", "kind"), "line 1: field 'kind' is missing"),
-        (("--aspect-field", "question"), "line 1: Unknown aspect 'What is 0?'"),
+        (("--criteria", "fluenzy"), "Unknown criteria 'fluenzy'"),
+        (("--aspects", "fluenzy"), "Unknown criteria 'fluenzy'"),
+        (("--criteria", "mine.yaml"), "There is no criteria file mine.yaml"),
         (
-            ("--reference", "recorded:path=bad.jsonl"),
-            "the score must be a number from 1 to 5, not nan",
+            ("--criteria", "fluency", "--rubric-field", "kind"),
+            "--criteria goes with no --rubric-field",
         ),
+        (("--criterion-field", "kind"), "line 1: field 'kind' is missing"),
+        (("--criterion-field", "question"), "line 1: Unknown criterion 'What is 0?'"),
+        (("--reference", "recorded:path=bad.jsonl"), "line 1: the score must be a number, not nan"),
         (("--out", "in.jsonl"), "is the input itself"),
         (("--out", "out.jsonl.gz"), "plain JSONL"),
         (("--out", "in.jsonl/out.jsonl"), "Cannot write"),
@@ -257,7 +334,7 @@ def test_files_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 40, 300])
-def test_an_interrupted_run_goes_on(folder: Path, cut: int) -> None:
+def test_an_interrupted_run_resumes(folder: Path, cut: int) -> None:
     assert score() == 0
     whole = Path("out.jsonl").read_bytes()
     Path("out.jsonl").write_bytes(whole[: len(whole) * 2 // 3 - cut])
@@ -273,7 +350,7 @@ def test_a_finished_part_is_not_judged_again(
     monkeypatch.setenv("DELAY", "not a number")  # judging anything would fail
     assert score("--limit", "7", "--summary", "summary.json") == 0
     assert Path("out.jsonl").read_bytes() == first
-    counted = json.loads(Path("summary.json").read_text())["judges"]["digit"]["aspects"]
+    counted = json.loads(Path("summary.json").read_text())["judges"]["digit"]
     assert counted["overall"]["scored"] == 35
     monkeypatch.setenv("DELAY", "0")
     assert score() == 0
@@ -282,9 +359,9 @@ def test_a_finished_part_is_not_judged_again(
 
 
 @pytest.mark.usefixtures("folder")
-def test_another_run_is_not_continued(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert score("--limit", "2") == 0
-    assert "another run (other aspects in" in error_of(capsys, "--aspects", "fluency")
+    assert "another run (other criteria in" in error_of(capsys, "--criteria", "fluency")
     assert "(other judges in" in error_of(capsys, "--judge", "digit:device=x")
     write("in.jsonl", ROWS[:9])
     assert "(other input_sha256 in" in error_of(capsys)
@@ -315,16 +392,9 @@ def test_outputs_that_were_tampered_with(
 
 
 def test_ctrl_c_loses_at_most_a_chunk(folder: Path) -> None:
-    # A shell's background job ignores SIGINT, and so would its children.
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from inspector_plugin.cli.main import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", code, "score", "in.jsonl", "--judge", "digit"]
-    root = str(Path(__file__).parent.parent)
-    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{root}", "DELAY": "0.05"}
+    command = [*INSPECTOR, "score", "in.jsonl", "--judge", "digit", "--out", "out.jsonl"]
     run = subprocess.Popen(
-        [*command, "--out", "out.jsonl"], env=environment, stderr=subprocess.PIPE, text=True
+        command, env=environment(folder, DELAY="0.05"), stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
     while not Path("out.jsonl").exists() and time.monotonic() < deadline:
@@ -350,3 +420,54 @@ def test_what_was_judged_before_a_failure_stays(
     with pytest.raises(ValueError, match="invalid literal"):
         score()
     assert len(read()) == ROWS_PER_CHUNK
+
+
+def test_without_out_the_rows_go_to_standard_output(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score("--limit", "70") == 0
+    capsys.readouterr()
+    assert main(["score", "in.jsonl", "--judge", "digit", "--limit", "70", "--no-cache"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == Path("out.jsonl").read_text()
+    assert "Scores by digit" in printed.err
+    assert "rows written" not in printed.err
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback(folder: Path) -> None:
+    run = subprocess.Popen(
+        [*INSPECTOR, "score", "in.jsonl", "--judge", "digit", "--no-cache"],
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.stderr is not None
+    errors = run.stderr.read()
+    assert (run.wait(timeout=60), errors) == (1, "")
+
+
+def test_a_judge_that_scores_nothing_is_an_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("in.jsonl", [ROWS[3] | {"prediction": "three"}])
+    write("stored.jsonl", [ROWS[1] | {"aspect": "fluency", "score": 1}])
+    assert score("--reference", "recorded:path=stored.jsonl") == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[-2:] == [
+        f"inspector score: judge {name!r} gave no score at all; the reasons are above"
+        for name in ("digit", "recorded")
+    ]
+    assert len(read()) == 1  # what was judged is written all the same
+
+
+@pytest.mark.parametrize("flag", ["--criterion", "--ref", "--over"])
+def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        score(flag, "fluency")
+    assert stopped.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert flag in errors

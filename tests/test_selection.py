@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inspector_plugin.data.folds import split
+from inspector_plugin.judges.inspector import selection
+from inspector_plugin.judges.inspector.figures import macro_f1
+from inspector_plugin.judges.inspector.plan import ClassifierSettings
+from inspector_plugin.judges.inspector.representation import Representation
+from inspector_plugin.judges.inspector.selection import (
+    Grid,
+    Rows,
+    choose,
+    nested_probabilities,
+)
 from inspector_plugin.lm.plan import Feature
-from inspector_plugin.probing import selection
-from inspector_plugin.probing.classifiers import ClassifierSettings
-from inspector_plugin.probing.figures import macro_f1
-from inspector_plugin.probing.representation import Representation
-from inspector_plugin.probing.selection import Grid, Rows, choose, nested_probabilities, split
 
 LAYERS = tuple(Representation(layer, "all", "mean") for layer in range(4))
 LOGISTIC = ClassifierSettings("logistic_regression", 0.1)

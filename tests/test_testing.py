@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -10,19 +11,20 @@ import pytest
 from inspector_plugin.errors import JudgeError
 from inspector_plugin.schema import (
     BINARY,
-    AspectScore,
+    Criterion,
+    CriterionScore,
     Judgement,
     JudgeRequest,
     Scale,
     unscored,
 )
-from inspector_plugin.testing import ScriptedJudge, check_judge
+from inspector_plugin.testing import OTHER_CRITERIA, ScriptedJudge, check_judge
 
 Judged = list[Judgement]
 EVEN = dict.fromkeys(range(1, 6), 0.2)
 
 
-def by_length(request: JudgeRequest, aspect: str) -> float:
+def by_length(request: JudgeRequest, key: str) -> float:
     return min(1 + len(request.response) / 20, 5)
 
 
@@ -37,13 +39,29 @@ class Twisted(ScriptedJudge):
         return self._twist(requests, super().judge(requests))
 
 
-def each(change: Callable[[AspectScore], AspectScore]) -> Twisted:
+def each(change: Callable[[CriterionScore], CriterionScore]) -> Twisted:
     return Twisted(
         lambda requests, judged: [
-            Judgement({key: change(score) for key, score in judgement.aspects.items()})
+            Judgement({key: change(score) for key, score in judgement.scores.items()})
             for judgement in judged
         ]
     )
+
+
+class Choosy(ScriptedJudge):
+    """Says what it cannot judge."""
+
+    def __init__(self, reason: Callable[[Criterion], str | None]) -> None:
+        super().__init__(own_scale, None)
+        self._reason = reason
+
+    def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
+        return self._reason(criterion)
+
+
+def own_scale(request: JudgeRequest, key: str) -> float:
+    """Score `OTHER_CRITERIA`, on 1-7 and 0-1, as well as those on 1-5."""
+    return len(request.response) % 2 if key == "answered" else by_length(request, key)
 
 
 def no_close() -> ScriptedJudge:
@@ -66,53 +84,61 @@ def raise_on_control_characters(requests: Sequence[JudgeRequest], judged: Judged
 
 def with_jitter() -> ScriptedJudge:
     numbers = count()
-    return ScriptedJudge(lambda request, aspect: 2 + next(numbers) / 1000)
+    return ScriptedJudge(lambda request, key: 2 + next(numbers) / 1000)
 
 
-ONE = Judgement({"fluency": AspectScore(1.0, 1)})
+ONE = Judgement({"fluency": CriterionScore(1.0, 1)})
 BROKEN = {
-    "scale: labels ascend": lambda: ScriptedJudge(by_length, Scale((5, 4, 3, 2, 1))),
+    "scale: a Scale or None; got (1, 2, 3, 4, 5)": lambda: ScriptedJudge(
+        by_length, (1, 2, 3, 4, 5)
+    ),
+    "scale: that of the criterion, or 0-1; got 1-3": lambda: each(
+        lambda score: replace(score, scale=Scale((1, 2, 3)))
+    ),
+    "cannot_judge: returns a reason or None; got KeyError": lambda: Choosy({}.__getitem__),
+    "cannot_judge: returns a reason or None; got 7": lambda: Choosy(lambda criterion: 7),
+    "cannot_judge: returns a reason or None; got  ": lambda: Choosy(lambda criterion: " "),
     "length: one judgement for each request; got 1 for 0": lambda: Twisted(
         lambda requests, judged: judged or [ONE]
     ),
     "type: judge() returns a list": lambda: Twisted(lambda requests, judged: tuple(judged)),
-    "length: one judgement for each request; got 1 for 4": lambda: Twisted(
+    "length: one judgement for each request; got 1 for 5": lambda: Twisted(
         lambda requests, judged: judged[:1]
     ),
     "type: each is a Judgement": lambda: Twisted(
-        lambda requests, judged: [judgement.aspects for judgement in judged]
+        lambda requests, judged: [judgement.scores for judgement in judged]
     ),
-    "aspects: those asked for": lambda: Twisted(
+    "criteria: those asked for": lambda: Twisted(
         lambda requests, judged: [
-            Judgement({**judgement.aspects, "factuality": AspectScore(1.0, 1)})
+            Judgement({**judgement.scores, "factuality": CriterionScore(1.0, 1)})
             for judgement in judged
         ]
     ),
-    "range: the score lies": lambda: each(lambda score: AspectScore(5.5, 5)),
-    "label: one of the scale": lambda: each(lambda score: AspectScore(score.score, 6)),
+    "range: the score lies": lambda: each(lambda score: CriterionScore(5.5, 5)),
+    "label: one of the scale": lambda: each(lambda score: CriterionScore(score.score, 6)),
     "probabilities: one for each label": lambda: each(
-        lambda score: AspectScore(score.score, 1, {1: 1.0})
+        lambda score: CriterionScore(score.score, 1, {1: 1.0})
     ),
     "probabilities: each in [0, 1]": lambda: each(
-        lambda score: AspectScore(score.score, 1, EVEN | {1: -0.2, 2: 0.6})
+        lambda score: CriterionScore(score.score, 1, EVEN | {1: -0.2, 2: 0.6})
     ),
     "probabilities: sum to 1": lambda: each(
-        lambda score: AspectScore(score.score, 1, EVEN | {5: 0.3})
+        lambda score: CriterionScore(score.score, 1, EVEN | {5: 0.3})
     ),
     "unscored: without score": lambda: each(
-        lambda score: AspectScore(None, 3, reason="the label alone")
+        lambda score: CriterionScore(None, 3, reason="the label alone")
     ),
     "determinism:": with_jitter,
     "order:": lambda: Twisted(
         lambda requests, judged: sorted(
-            judged, key=lambda j: j.aspects["fluency"].score, reverse=True
+            judged, key=lambda j: j.scores["fluency"].score, reverse=True
         )
     ),
     "batch:": lambda: Twisted(
         lambda requests, judged: (
             judged
             if len(requests) != 1
-            else [Judgement(dict.fromkeys(requests[0].aspects, AspectScore(1.0, 1)))]
+            else [Judgement(dict.fromkeys(requests[0].keys, CriterionScore(1.0, 1)))]
         )
     ),
     "no exceptions:": lambda: Twisted(raise_on_control_characters),
@@ -133,9 +159,11 @@ def test_a_broken_clause_is_named(clause: str) -> None:
     "judge",
     [
         ScriptedJudge(by_length),
-        ScriptedJudge(lambda request, aspect: len(request.response) % 2, BINARY),
-        ScriptedJudge(lambda request, aspect: None),
-        each(lambda score: AspectScore(3.0, 3, EVEN)),
+        ScriptedJudge(lambda request, key: len(request.response) % 2, BINARY),
+        ScriptedJudge(lambda request, key: None),
+        ScriptedJudge(own_scale, None),
+        Choosy(lambda criterion: "not made for it" if criterion in OTHER_CRITERIA else None),
+        each(lambda score: CriterionScore(3.0, 3, EVEN)),
     ],
 )
 def test_judges_that_keep_the_contract(judge: ScriptedJudge) -> None:
@@ -143,17 +171,26 @@ def test_judges_that_keep_the_contract(judge: ScriptedJudge) -> None:
     assert judge.closed
 
 
+def test_criteria_on_other_scales_are_tried() -> None:
+    judge = ScriptedJudge(own_scale, None)
+    check_judge(judge)
+    tried = {key for call in judge.calls for request in call for key in request.keys}
+    assert {"care", "answered"} <= tried
+    with pytest.raises(AssertionError, match="range: the score lies on the scale; got 1"):
+        check_judge(ScriptedJudge(lambda request, key: 1.45, None))
+
+
 def test_scripted_answers_and_history() -> None:
-    flagged = AspectScore(2.0, 2, flags=("truncated",))
+    flagged = CriterionScore(2.0, 2, flags=("truncated",))
     judge = ScriptedJudge([4.4, None, "too odd", flagged])
     requests = [JudgeRequest("q", "r", ("logicality", "fluency")), JudgeRequest("q", "s")]
     [judgement] = judge.judge(requests[:1])
-    assert judgement.aspects == {
-        "logicality": AspectScore(4.4, 4),
+    assert judgement.scores == {
+        "logicality": CriterionScore(4.4, 4),
         "fluency": unscored("the script gives no score"),
     }
     [judgement] = judge.judge([JudgeRequest("q", "r", ("logicality", "fluency"))])
-    assert list(judgement.aspects.values()) == [unscored("too odd"), flagged]
+    assert list(judgement.scores.values()) == [unscored("too odd"), flagged]
     assert [len(call) for call in judge.calls] == [1, 1]
 
 

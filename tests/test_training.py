@@ -10,20 +10,27 @@ import pytest
 
 from inspector_plugin.cli import train as train_command
 from inspector_plugin.cli.main import main, make_parser
+from inspector_plugin.data.folds import split
+from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.errors import OptionError
+from inspector_plugin.judges.inspector import training
+from inspector_plugin.judges.inspector.figures import all_figures, label_indices
+from inspector_plugin.judges.inspector.layout import layout_for
+from inspector_plugin.judges.inspector.packs import read_card, read_pack
+from inspector_plugin.judges.inspector.plan import ClassifierSettings, TrainingPlan
+from inspector_plugin.judges.inspector.surface import surface_counts
+from inspector_plugin.lm import feature_store
+from inspector_plugin.lm.feature_store import FeatureStore, every_feature, read_features
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.pooling import POOLINGS
 from inspector_plugin.lm.tokens import Encoding
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.probing import features, training
-from inspector_plugin.probing.classifiers import ClassifierSettings
-from inspector_plugin.probing.features import FeatureStore, every_feature, read_features
-from inspector_plugin.probing.figures import all_figures, aspect_scores, label_indices
-from inspector_plugin.probing.packs import read_card, read_pack
-from inspector_plugin.probing.selection import split
-from inspector_plugin.probing.surface import surface_counts
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import BINARY, MULTICLASS, JudgeRequest
-from inspector_plugin.scored import ScoredRow, data_sha256, read_scored
+from inspector_plugin.schema.records import expected_score
+from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+
+FLUENCY = ROSCOE[ROSCOE_KEYS.index("fluency")]
 
 
 @pytest.fixture(autouse=True)
@@ -31,22 +38,22 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep features in a folder of the test's own, and choose between two classifiers only."""
     monkeypatch.setenv("INSPECTOR_CACHE_DIR", str(tmp_path / "cache"))
     few = tuple(ClassifierSettings("logistic_regression", c) for c in (0.1, 1.0))
-    defaults = training.TrainingPlan.__init__.__defaults__
+    defaults = TrainingPlan.__init__.__defaults__
     assert defaults is not None
-    monkeypatch.setattr(training.TrainingPlan.__init__, "__defaults__", (*defaults[:-1], few))
+    monkeypatch.setattr(TrainingPlan.__init__, "__defaults__", (*defaults[:-1], few))
 
 
-def write_scored(path: Path, aspects: tuple[str, ...] = ("fluency",), per_score: int = 9) -> Path:
+def write_scored(path: Path, keys: tuple[str, ...] = ("fluency",), per_score: int = 9) -> Path:
     """Rows whose score shows in the response: the more sums are right, the better."""
     rows = [
         {
             "id": f"{score}-{number}",
             "question": f"What is {number} + {score}, and twice that?",
             "response": "So it is. " * (number % 3) + "yes " * score + f"{number + score}.",
-            "aspect": aspect,
+            "criterion": key,
             "score": score,
         }
-        for aspect in aspects
+        for key in keys
         for score in range(1, 6)
         for number in range(per_score)
     ]
@@ -62,7 +69,7 @@ def train(data: Path, lm: Path, out: Path, *more: str) -> int:
 def test_the_defaults_of_the_command_are_those_of_the_plan() -> None:
     options = make_parser().parse_args(["train", "data", "--dataset", "gsm8k", "--out", "out"])
     for labels in ("multiclass", "binary"):
-        assert train_command._plan(options, labels) == training.TrainingPlan("gsm8k", labels)
+        assert train_command._plan(options, labels) == TrainingPlan("gsm8k", labels)
 
 
 def test_from_scored_rows_to_judgements(
@@ -73,7 +80,7 @@ def test_from_scored_rows_to_judgements(
     assert "macro F1" in capsys.readouterr().out
     for labels in ("multiclass", "binary"):
         folder = next((tmp_path / "out").glob(f"*/gsm8k/{labels}"))
-        entry = read_card(folder)["aspects"]["fluency"]
+        entry = read_card(folder)["criteria"]["fluency"]
         assert entry["rows"] == entry["problems"] == 45
         figures = entry["figures"]
         probe = figures["nested_cross_validation"]["macro_f1"]
@@ -86,7 +93,7 @@ def test_from_scored_rows_to_judgements(
         good, bad = (
             JudgeRequest("What is 2 + 5?", "yes " * n + "7.", ("fluency",), "math") for n in (5, 1)
         )
-        scores = [judgement.aspects["fluency"].score for judgement in judge.judge([good, bad])]
+        scores = [judgement.scores["fluency"].score for judgement in judge.judge([good, bad])]
         assert scores[0] is not None
         assert scores[1] is not None
         assert scores[0] > scores[1]
@@ -97,17 +104,18 @@ def test_scores_on_problems_of_the_training_data_are_flagged(
 ) -> None:
     data, out = write_scored(tmp_path / "scored.jsonl"), tmp_path / "probes"
     assert train(data, tiny_lm, out, "--labels", "multiclass") == 0
-    new = {"question": "What is 1 + 1?", "response": "2.", "aspect": "fluency"}
+    new = {"question": "What is 1 + 1?", "response": "2.", "criterion": "fluency"}
     with data.open("a", encoding="utf-8") as file:
         file.write(json.dumps(new) + "\n")
     judge = f"inspector:model={tiny_lm},probes={out},dataset=gsm8k"
-    arguments = ["score", str(data), "--aspect-field", "aspect", "--judge", judge]
+    arguments = ["score", str(data), "--criterion-field", "criterion", "--judge", judge]
     arguments += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "summary.json")]
     assert main(arguments) == 0
     printed = capsys.readouterr().out.split("Flagged")[1].splitlines()
-    assert ["inspector", "trained-on", "45/46"] in [line.split() for line in printed]
+    assert printed[0].split() == ["by", "inspector"]
+    assert ["trained-on", "45/46"] in [line.split() for line in printed]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
-    assert summary["judges"]["inspector"]["aspects"]["overall"]["flags"] == {"trained-on": 45}
+    assert summary["judges"]["inspector"]["overall"]["flags"] == {"trained-on": 45}
 
 
 @pytest.mark.parametrize("layout", ["suffix", "bare"])
@@ -126,8 +134,9 @@ def test_a_judge_uses_the_layout_that_its_probes_were_trained_with(
     judge = create_judge(f"inspector:probes={tmp_path / 'out'}")
     assert judge.describe()["packs"]["gsm8k"]["layout"] == layout
     rows = read_scored(data)
-    requests = [JudgeRequest(r.question, r.response, (r.aspect,), "gsm8k") for r in rows]
-    scores = [j.aspects[r.aspect].score for j, r in zip(judge.judge(requests), rows, strict=True)]
+    requests = [JudgeRequest(r.question, r.response, (r.criterion,), "gsm8k") for r in rows]
+    judged = judge.judge(requests)
+    scores = [j.scores[r.criterion.key].score for j, r in zip(judged, rows, strict=True)]
     # The probes have seen these rows: a layout laid out otherwise would not know them again.
     assert np.corrcoef([score or 0 for score in scores], [row.score for row in rows])[0, 1] > 0.8
 
@@ -141,7 +150,7 @@ def test_attention_entropy_is_a_pooling_like_the_others(tmp_path: Path, tiny_lm:
     assert {f.pooling for f in pack.probes["fluency"].features()} == {"attention_entropy"}
     judge = create_judge(f"inspector:probes={tmp_path / 'out'}")
     request = JudgeRequest("What is 2 + 5?", "yes yes 7.", ("fluency",), "gsm8k")
-    assert judge.judge([request])[0].aspects["fluency"].score is not None
+    assert judge.judge([request])[0].scores["fluency"].score is not None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +159,6 @@ def test_attention_entropy_is_a_pooling_like_the_others(tmp_path: Path, tiny_lm:
         (("--highest-layer", "4"), "from 0 to 3"),
         (("--highest-layer", "-1"), "from 0 to 3"),
         (("--poolings", "mean,median"), "Unknown pooling 'median'"),
-        (("--layout", "sideways"), "Unknown prompt layout 'sideways'"),
     ],
 )
 def test_what_cannot_be_trained_is_named(
@@ -183,7 +191,7 @@ def test_a_second_run_trains_and_extracts_nothing(
 ) -> None:
     data = write_scored(tmp_path / "scored.jsonl")
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
-    monkeypatch.setattr(features, "pooled_features", lambda *_: pytest.fail("extracted"))
+    monkeypatch.setattr(feature_store, "pooled_features", lambda *_: pytest.fail("extracted"))
     monkeypatch.setattr(training, "train_probe", lambda *_: pytest.fail("trained"))
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
 
@@ -195,16 +203,16 @@ def test_an_interrupted_run_keeps_the_probes_that_were_done(
     real = training.train_probe
     trained: list[str] = []
 
-    def interrupted(aspect: training.AspectData, plan: training.TrainingPlan) -> object:
+    def interrupted(each: training.CriterionData, plan: TrainingPlan) -> object:
         if trained:
             raise KeyboardInterrupt
-        trained.append(aspect.aspect)
-        return real(aspect, plan)
+        trained.append(each.criterion.key)
+        return real(each, plan)
 
     monkeypatch.setattr(training, "train_probe", interrupted)
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 130
     folder = next((tmp_path / "out").glob("*/gsm8k/binary"))
-    assert list(read_card(folder)["aspects"]) == trained == ["logicality"]
+    assert list(read_card(folder)["criteria"]) == trained == ["logicality"]
     monkeypatch.setattr(training, "train_probe", real)
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
     assert list(read_pack(folder).probes) == ["logicality", "fluency"]
@@ -221,9 +229,7 @@ def test_another_run_does_not_mix_with_the_packs_of_the_first(
     assert train(data, tiny_lm, tmp_path / "out", *again) == 0
 
 
-def test_extraction_goes_on_where_it_stopped(
-    tmp_path: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_extraction_resumes(tmp_path: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = load_language_model(str(tiny_lm))
     encodings = [
         Encoding(tuple(range(5, 5 + n)), {"all": (0, n), "response": (1, n)}, False)
@@ -233,13 +239,13 @@ def test_extraction_goes_on_where_it_stopped(
     plan = ForwardPlan(wanted)
     store = FeatureStore(tmp_path / "features")
     store.extract(lm, encodings[:3], plan)
-    real, asked = features.pooled_features, []
+    real, asked = feature_store.pooled_features, []
 
     def spy(language_model, prompts, *more):  # type: ignore[no-untyped-def]
         asked.extend(prompts)
         return real(language_model, prompts, *more)
 
-    monkeypatch.setattr(features, "pooled_features", spy)
+    monkeypatch.setattr(feature_store, "pooled_features", spy)
     paths = store.extract(lm, encodings, plan)
     # The second prompt of four tokens is the first one over again.
     assert asked == [encodings[4]]
@@ -252,11 +258,11 @@ def test_extraction_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": float("nan")}, "line 3: the score must be a number from 1 to 5, not nan"),
-        ({"score": 6}, "not 6"),
+        ({"score": float("nan")}, "line 3: the score must be a number, not nan"),
+        ({"score": 6}, "line 3: the stored score 6 is outside the scale 1-5"),
         ({"score": "5"}, "not '5'"),
         ({"score": True}, "not True"),
-        ({"aspect": "beauty"}, "Unknown aspect 'beauty'"),
+        ({"criterion": "beauty"}, "Unknown criterion 'beauty'"),
         ({"response": 5}, "field 'response' must be text"),
     ],
 )
@@ -277,13 +283,33 @@ def test_a_bad_row_is_named(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("flag", ["--folds=1", "--members=0", "--layer-step=0"])
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--folds=1", "--folds must be at least 2, not 1"),
+        ("--members=0", "--members must be at least 1, not 0"),
+        ("--layer-step=0", "--layer-step must be at least 1, not 0"),
+    ],
+)
 def test_numbers_that_cannot_be_are_refused(
-    tmp_path: Path, tiny_lm: Path, flag: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny_lm: Path, flag: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        train(write_scored(tmp_path / "scored.jsonl"), tiny_lm, tmp_path / "out", flag)
-    assert "must be at least" in capsys.readouterr().err
+    data = write_scored(tmp_path / "scored.jsonl")
+    assert train(data, tiny_lm, tmp_path / "out", flag) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_layout_is_refused(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    with pytest.raises(SystemExit) as caught:
+        train(data, tiny_lm, tmp_path / "out", "--layout", "sideways")
+    assert caught.value.code == 2
+    assert "--layout: invalid choice: 'sideways'" in capsys.readouterr().err
+    with pytest.raises(OptionError, match="Unknown prompt layout 'sideways'"):
+        layout_for("sideways", FLUENCY, "gsm8k")
 
 
 def test_too_few_rows_are_an_error(
@@ -294,6 +320,37 @@ def test_too_few_rows_are_an_error(
     assert "label 1 occurs in 2 problems" in capsys.readouterr().err
 
 
+def test_a_criterion_that_cannot_be_trained_is_skipped_and_the_others_are_trained(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    few = write_scored(tmp_path / "few.jsonl", ("logicality",), per_score=2)
+    data.write_text(data.read_text() + few.read_text())
+    assert train(data, tiny_lm, tmp_path / "out", "--labels", "multiclass") == 0
+    error = capsys.readouterr().err
+    assert "skipped logicality (multiclass): label 1 occurs in 2 problems, and 3 folds" in error
+    card = read_card(next((tmp_path / "out").glob("*/gsm8k/multiclass")))
+    assert list(card["criteria"]) == ["fluency"]
+
+
+def test_a_criterion_that_says_something_else_is_trained_anew(
+    tmp_path: Path, tiny_lm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_scored(tmp_path / "scored.jsonl")
+    own = tmp_path / "own.json"
+    fingerprints = []
+    for definition in ("It reads well.", "It reads well aloud."):
+        criterion = {"key": "fluency", "definition": definition}
+        content = {"format_version": 1, "name": "own", "criteria": [criterion]}
+        own.write_text(json.dumps(content), encoding="utf-8")
+        more = ("--labels", "binary", "--criteria", str(own))
+        assert train(data, tiny_lm, tmp_path / "out", *more) == 0
+        card = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))
+        fingerprints.append(card["criteria"]["fluency"]["fingerprint"])
+        assert card["criteria"]["fluency"]["criterion"]["definition"] == definition
+    assert fingerprints[0] != fingerprints[1]
+
+
 def test_one_problem_under_several_ids_is_one_problem(tmp_path: Path, tiny_lm: Path) -> None:
     data = write_scored(tmp_path / "scored.jsonl")
     again = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
@@ -302,33 +359,35 @@ def test_one_problem_under_several_ids_is_one_problem(tmp_path: Path, tiny_lm: P
             row |= {"id": f"again {row['id']}", "question": " ".join(row["question"].split()[::-1])}
             file.write(json.dumps(row) + "\n")
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
-    entry = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))["aspects"]["fluency"]
+    entry = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))["criteria"]["fluency"]
     assert (entry["rows"], entry["problems"], len(entry["problem_keys"])) == (90, 45, 45)
 
 
 def test_rows_without_a_response_are_left_out(tmp_path: Path, tiny_lm: Path) -> None:
     data = write_scored(tmp_path / "scored.jsonl")
-    empty = {"question": "What?", "response": " ", "aspect": "fluency", "score": 1}
+    empty = {"question": "What?", "response": " ", "criterion": "fluency", "score": 1}
     with data.open("a") as file:
         file.write(json.dumps(empty) + "\n")
     assert train(data, tiny_lm, tmp_path / "out", "--labels", "binary") == 0
     card = read_card(next((tmp_path / "out").glob("*/gsm8k/binary")))
-    assert card["aspects"]["fluency"]["rows"] == 45
+    assert card["criteria"]["fluency"]["rows"] == 45
     assert card["training"]["data_sha256"] == data_sha256(read_scored(data))
 
 
 def rows_of(scores: list[float]) -> list[ScoredRow]:
-    return [ScoredRow(str(n), f"q{n}", "yes " * n, "fluency", s) for n, s in enumerate(scores)]
+    return [
+        ScoredRow(str(n), f"q{n}", "yes " * n, FLUENCY, s, MULTICLASS) for n, s in enumerate(scores)
+    ]
 
 
 def test_labels_of_scores() -> None:
-    rows = rows_of([1, 2.4, 3, 3.5, 5])
-    assert list(label_indices(rows, MULTICLASS)) == [0, 1, 2, 3, 4]
-    assert list(label_indices(rows, BINARY)) == [0, 0, 0, 1, 1]
+    rows = rows_of([1, 2.4, 2.5, 3, 3.2, 3.5, 5])
+    assert list(label_indices(rows, MULTICLASS)) == [0, 1, 2, 2, 2, 3, 4]
+    assert list(label_indices(rows, BINARY)) == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_the_score_is_the_expected_value_and_the_label_the_likeliest() -> None:
-    (score,) = aspect_scores(np.array([[0.1, 0.2, 0.0, 0.4, 0.3]]), MULTICLASS)
+    score = expected_score([0.1, 0.2, 0.0, 0.4, 0.3], MULTICLASS)
     assert score.label == 4
     assert score.score == pytest.approx(0.1 + 0.4 + 1.6 + 1.5)
     assert score.probabilities == {1: 0.1, 2: 0.2, 3: 0.0, 4: 0.4, 5: 0.3}

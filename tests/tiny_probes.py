@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from inspector_plugin.aspects import ASPECT_KEYS, get_aspect
+from inspector_plugin.data.problems import problem_key
+from inspector_plugin.judges.inspector.classifiers import fit_classifier
+from inspector_plugin.judges.inspector.layout import layout_for
+from inspector_plugin.judges.inspector.pack_folders import pack_folder
+from inspector_plugin.judges.inspector.packs import label_scale, write_probe
+from inspector_plugin.judges.inspector.plan import ClassifierSettings, TrainingPlan
+from inspector_plugin.judges.inspector.probe import Probe, ProbeMember
+from inspector_plugin.judges.inspector.representation import Representation
+from inspector_plugin.judges.inspector.training import card_head
 from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.tokens import encode
-from inspector_plugin.probing.classifiers import ClassifierSettings, fit_classifier
-from inspector_plugin.probing.folders import pack_folder
-from inspector_plugin.probing.layout import layout_for
-from inspector_plugin.probing.packs import write_probe
-from inspector_plugin.probing.probe import Probe, ProbeMember
-from inspector_plugin.probing.representation import Representation
-from inspector_plugin.probing.training import TrainingPlan, card_head
-from inspector_plugin.problems import problem_key
-from inspector_plugin.schema import JudgeRequest
+from inspector_plugin.schema import ROSCOE, Criterion, JudgeRequest
 
 MEMBERS = (Representation(1, "response", "concat"), Representation(3, "all", "last"))
 SETTINGS = ClassifierSettings("logistic_regression", 1.0)
@@ -43,19 +43,22 @@ def write_pack(
     labels: str,
     dataset: str = "gsm8k",
     layout: str = "published",
+    criteria: tuple[Criterion, ...] = ROSCOE,
 ) -> Path:
-    """Write a pack of five probes below a root, and return its folder."""
+    """Write a pack of probes below a root, and return its folder."""
     plan = TrainingPlan(dataset, labels, layout)
     folder = pack_folder(root, language_model.name, dataset, labels)
     head = card_head(language_model, plan, "0" * 64)
-    for number, aspect in enumerate(ASPECT_KEYS):
-        write_probe(folder, head, make_probe(language_model, aspect, plan, seed=number))
+    for number, criterion in enumerate(criteria):
+        write_probe(folder, head, make_probe(language_model, criterion, plan, seed=number))
     return folder
 
 
-def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, seed: int) -> Probe:
+def make_probe(
+    language_model: LanguageModel, criterion: Criterion, plan: TrainingPlan, seed: int
+) -> Probe:
     """Fit a probe to labels that are random, but each of which occurs."""
-    layout = layout_for(plan.layout, get_aspect(aspect))
+    layout = layout_for(plan.layout, criterion, plan.dataset)
     representations = [*MEMBERS]
     if layout.suffix:
         representations.append(Representation(2, layout.suffix[0], "last"))
@@ -66,7 +69,7 @@ def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, s
     ]
     features = {feature for member in representations for feature in member.features()}
     pooled = pooled_features(language_model, encodings, ForwardPlan(tuple(sorted(features))))
-    label_count = len(plan.scale.labels)
+    label_count = len(label_scale(criterion, plan.labels).labels)
     labels = np.random.default_rng(seed).permutation(np.arange(len(requests)) % label_count)
     members = tuple(
         ProbeMember(member, fit_classifier(SETTINGS, member.select(pooled), labels, seed))
@@ -74,4 +77,4 @@ def make_probe(language_model: LanguageModel, aspect: str, plan: TrainingPlan, s
     )
     keys = [problem_key(request.question) for request in requests]
     record = {"classifier": SETTINGS.to_json(), "problem_keys": keys}
-    return Probe(aspect, layout, members, record)
+    return Probe(criterion, layout, members, record)

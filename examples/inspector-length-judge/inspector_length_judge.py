@@ -1,45 +1,64 @@
 """A judge that scores a response by its number of words: the baseline that a judge should beat.
 
-It is also the example of a whole plugin: a judge, its backend and the hook that registers it.
+It is also the example of a whole plugin: a judge, its options, its backend and the hook that
+registers it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from inspector_plugin import (
-    AspectScore,
     Backend,
+    CriterionScore,
     Judge,
     Judgement,
     JudgeRequest,
-    Option,
+    Scale,
     hookimpl,
+    option,
 )
 from inspector_plugin.errors import OptionError
 
 
-class LengthJudge(Judge):
-    """Scores every aspect from 1 (no words) to 5 (`words` words or more), in a straight line."""
+@dataclass(frozen=True)
+class LengthOptions:
+    """The options of the judge `length`."""
 
-    def __init__(self, words: int) -> None:
+    words: int = option(200, "words that earn the highest score")
+
+
+class LengthJudge(Judge):
+    """Scores every criterion from no words to `words` words or more, in a straight line."""
+
+    scale = None  # each criterion is scored on its own scale
+
+    def __init__(self, options: LengthOptions) -> None:
         """Check the options.
 
         Args:
-            words: The number of words, from 1, that earns the highest score.
+            options: The options; `words` is the number of words that earns the highest score.
 
         Raises:
             OptionError: If `words` is below 1.
         """
-        if words < 1:
-            raise OptionError(f"Judge 'length': option 'words' must be at least 1, not {words}.")
-        self._words = words
+        if options.words < 1:
+            raise OptionError(
+                f"Judge 'length': option 'words' must be at least 1, not {options.words}."
+            )
+        self._words = options.words
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
         """Count words; see `Judge.judge`."""
         return [
-            Judgement(dict.fromkeys(request.aspects, self._score(request.response)))
+            Judgement(
+                {
+                    criterion.key: self._score(request.response, criterion.scale)
+                    for criterion in request.criteria
+                }
+            )
             for request in requests
         ]
 
@@ -47,10 +66,10 @@ class LengthJudge(Judge):
         """Name the one option."""
         return {"words": self._words}
 
-    def _score(self, response: str) -> AspectScore:
+    def _score(self, response: str, scale: Scale) -> CriterionScore:
         share = min(len(response.split()) / self._words, 1)
-        score = self.scale.minimum + share * (self.scale.maximum - self.scale.minimum)
-        return AspectScore(score=score, label=self.scale.nearest(score))
+        score = scale.minimum + share * (scale.maximum - scale.minimum)
+        return CriterionScore(score=score, label=scale.nearest(score))
 
 
 @hookimpl
@@ -61,6 +80,6 @@ def register_judges(register: Callable[[Backend], None]) -> None:
             name="length",
             summary="number of words: the baseline that a judge should beat",
             factory=LengthJudge,
-            options=(Option("words", "words that earn the highest score", int, 200),),
+            options=LengthOptions,
         )
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from inspector_plugin.cache import JudgeCache
+from inspector_plugin.cli import flags
+from inspector_plugin.judging.cache import JudgeCache
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("cache", help="look into the judge cache, or empty it")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -10,29 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from inspector_plugin.cli import flags
-from inspector_plugin.continuing import writing
+from inspector_plugin.data.benchmarks import BENCHMARKS, Question
 from inspector_plugin.errors import DataError
-from inspector_plugin.schema import DATASETS
-
-TASKS: Mapping[str, tuple[str, ...]] = {
-    "gsm8k": ("gsm8k_inspector",),
-    "math": tuple(
-        f"math_inspector_{subject}"
-        for subject in (
-            "algebra",
-            "counting_and_prob",
-            "geometry",
-            "intermediate_algebra",
-            "num_theory",
-            "prealgebra",
-            "precalc",
-        )
-    ),
-    "gpqa": ("gpqa_inspector_main",),
-}
+from inspector_plugin.judging.resume import writing
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "collect",
@@ -40,7 +23,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Generate responses with any model class of lm_eval and write rows of id, "
         "dataset, question and response, as inspector label and inspector score read them.",
     )
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
+    parser.add_argument("--dataset", required=True, choices=tuple(BENCHMARKS))
     parser.add_argument("--model", default="hf", help="lm_eval's model class (default: hf)")
     parser.add_argument("--model_args", default="", metavar="ARGS", help="its arguments")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
@@ -82,7 +65,7 @@ def run_collect(options: argparse.Namespace) -> int:
     results = lm_eval.simple_evaluate(
         model=options.model,
         model_args=options.model_args,
-        tasks=list(TASKS[options.dataset]),
+        tasks=list(BENCHMARKS[options.dataset].tasks),
         batch_size=options.batch_size,
         device=options.device,
         limit=options.limit,
@@ -106,14 +89,13 @@ def collected_rows(
     samples: Mapping[str, list[dict[str, Any]]], dataset: str, split: str
 ) -> Iterator[dict[str, str]]:
     """Turn lm_eval's samples into rows: the problem as a judge sees it, and the whole response."""
-    from inspector_plugin.harness.documents import BENCHMARKS
-
+    question = Question(BENCHMARKS[dataset].question)
     for task, of_task in samples.items():
         for doc_id, sample in {sample["doc_id"]: sample for sample in of_task}.items():
             for response in sample["resps"][0]:
                 yield {
                     "id": f"{task}/{split}/{doc_id}",
                     "dataset": dataset,
-                    "question": BENCHMARKS[dataset].question(sample["doc"]),
+                    "question": question.of(sample["doc"]),
                     "response": response,
                 }

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
-from inspector_plugin.aspects import ASPECT_KEYS
 from inspector_plugin.errors import OptionError
-from inspector_plugin.judge import JudgeSpec, OptionValue
-from inspector_plugin.plugins import JudgeRegistry
-from inspector_plugin.schema import SCALES
+from inspector_plugin.judges.lager.options import LagerOptions
+from inspector_plugin.judges.prompt.options import PromptOptions
+from inspector_plugin.plugins.options import JudgeSpec, Option, OptionValue, options_of
+from inspector_plugin.plugins.registry import JudgeRegistry
 
 SPEC_HELP = "name, or name:key=value,key=value; `inspector judges` lists them"
-ASPECTS_HELP = f"comma-separated, of: {', '.join(ASPECT_KEYS)} (default: all)"
+CRITERIA_HELP = (
+    "what to judge on, comma-separated: roscoe, some of its keys, or criteria files "
+    "(default: roscoe)"
+)
+SCORED_BY_HELP = "whose scores to take, where the file has those of several judges"
+# Flags that set an option for every judge of a run that has it.
 _JUDGE_OPTIONS = (
     "labels",
     "device",
@@ -23,6 +29,77 @@ _JUDGE_OPTIONS = (
     "max_cost",
     "dry_run",
 )
+_DECLARED = {
+    option.name: option for option in (*options_of(LagerOptions), *options_of(PromptOptions))
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes flags by their whole names only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and how to get help."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+Commands = argparse._SubParsersAction  # the type that add_subparsers returns, without its own name
+
+
+def flag_of(name: str) -> str:
+    """The flag of an option."""
+    return "--" + name.replace("_", "-")
+
+
+def add_option(
+    parser: argparse.ArgumentParser, option: Option, default: OptionValue = None
+) -> None:
+    """Add the flag of an option: its type, choices and help are those declared.
+
+    Args:
+        parser: The parser.
+        option: The option.
+        default: The flag's value if it is not given; None leaves the option to its own default.
+    """
+    says_default = "default" in option.help or option.default is None
+    text = option.help if says_default else f"{option.help} (default: {option.default})"
+    text = text.replace("%", "%%")
+    if option.type is bool:
+        parser.add_argument(
+            flag_of(option.name),
+            action=argparse.BooleanOptionalAction,
+            default=default,
+            help=text,
+        )
+        return
+    parser.add_argument(
+        flag_of(option.name),
+        type=option.type,
+        default=default,
+        choices=option.choices or None,
+        metavar=None if option.choices else option.type.__name__.upper(),
+        help=text,
+    )
+
+
+def add_options(parser: argparse.ArgumentParser, options_class: type) -> None:
+    """Add the flags of all options that an options class declares, with their defaults."""
+    for option in options_of(options_class):
+        add_option(parser, option, option.default)
+
+
+def chosen_options(options: argparse.Namespace, options_class: type) -> dict[str, Any]:
+    """Return what the flags of an options class were set to."""
+    return {option.name: getattr(options, option.name) for option in options_of(options_class)}
+
+
+def add_judge_option(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add flags that set an option for every judge that has it."""
+    for name in names:
+        add_option(parser, _DECLARED[name])
 
 
 def add_judge_flags(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +114,12 @@ def add_judge_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", metavar="SPEC", help="the judge that the others are compared with"
     )
-    parser.add_argument("--labels", choices=tuple(SCALES), help="scores 1-5, or low/high quality")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...")
-    parser.add_argument("--dtype", help="number format of the judge's language model")
-    add_batch_flag(parser)
+    add_judge_option(parser, "labels", "device", "dtype", "batch_size")
 
 
 def judge_defaults(options: argparse.Namespace) -> dict[str, OptionValue]:
     """Return what the flags set for every judge that has such an option."""
     given = {name: getattr(options, name, None) for name in _JUDGE_OPTIONS}
-    if given["batch_size"] is not None:
-        given["batch_size"] = str(given["batch_size"])  # the option takes "auto" as well
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -59,23 +131,12 @@ def require_use(
     Raises:
         OptionError: If there is one.
     """
-    known = {option.name for spec in specs for option in registry.get(spec.name).backend.options}
+    backends = [registry.get(spec.name).backend for spec in specs]
+    known = {option.name for backend in backends for option in backend.option_list}
     for name in defaults:
         if name not in known:
             judges = ", ".join(spec.name for spec in specs)
-            flag = name.replace("_", "-")
-            raise OptionError(f"--{flag}: none of the judges ({judges}) has such an option.")
-
-
-def add_call_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags for judges that make calls, and for the judge cache."""
-    parser.add_argument(
-        "--concurrency", type=positive, metavar="N", help="most calls at once (default: 32)"
-    )
-    parser.add_argument(
-        "--max-cost", type=float, metavar="DOLLARS", help="stop before the calls cost more"
-    )
-    add_cache_flag(parser)
+            raise OptionError(f"{flag_of(name)}: none of the judges ({judges}) has such an option.")
 
 
 def add_cache_flag(parser: argparse.ArgumentParser) -> None:
@@ -85,28 +146,30 @@ def add_cache_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_criteria_flag(parser: argparse.ArgumentParser, help: str = CRITERIA_HELP) -> None:
+    """Add --criteria, also under the name that version 0.1 had."""
+    parser.add_argument("--criteria", metavar="LIST", help=help)
+    parser.add_argument("--aspects", dest="criteria", help=argparse.SUPPRESS)
+
+
+def add_scored_by_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --scored-by."""
+    parser.add_argument("--scored-by", metavar="JUDGE", help=SCORED_BY_HELP)
+
+
+def add_dataset_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --dataset, of rows that name none."""
+    parser.add_argument("--dataset", metavar="NAME", help="the data set of rows that name none")
+
+
 def add_limit_flag(parser: argparse.ArgumentParser) -> None:
     """Add --limit, a positive number."""
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N")
 
 
-def add_batch_flag(parser: argparse.ArgumentParser) -> None:
-    """Add --batch-size of a language model."""
-    parser.add_argument(
-        "--batch-size",
-        type=_batch_size,
-        metavar="auto|N",
-        help="most prompts that the language model reads at once (default: auto, what fits)",
-    )
-
-
 def add_seed_flag(parser: argparse.ArgumentParser) -> None:
     """Add --seed."""
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-
-
-def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else positive(text)
 
 
 def positive(text: str) -> int:

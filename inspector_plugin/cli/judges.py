@@ -5,51 +5,76 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from typing import Any
 
 from rich.table import Table
 
-from inspector_plugin.judge import Option
-from inspector_plugin.plugins import RegisteredBackend, make_registry
-from inspector_plugin.report.table import make_table, plain, print_tables
+from inspector_plugin.cli import flags
+from inspector_plugin.plugins.options import Option
+from inspector_plugin.plugins.registry import JudgeRegistry, RegisteredBackend, make_registry
+from inspector_plugin.report.tables import WIDTH, make_table, plain, print_tables
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("judges", help="list the judges, built in and from plugins")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser = commands.add_parser(
+        "judges",
+        help="list the judges, built in and from plugins",
+        description="List the judges, built in and from plugins; with NAME, show the options of "
+        "one.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the judge to show")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run_command=list_judges)
 
 
 def list_judges(options: argparse.Namespace) -> int:
     """List the usable judges on standard output, and the plugins' problems on standard error."""
     registry = make_registry()
-    judges = [registry.backends[name] for name in sorted(registry.backends)]
+    judges = _chosen(registry, options.name)
     if options.json:
         print(json.dumps([_to_json(judge) for judge in judges], indent=2))
+    elif options.name is None:
+        _print_names(judges)
     else:
-        print_tables(_overview(judges), *(_options_table(judge) for judge in judges))
+        print_tables(_options_table(judges[0]))
     for problem in registry.problems:
         print(plain(f"inspector judges: {problem}"), file=sys.stderr)
     return 0
 
 
-def _overview(judges: list[RegisteredBackend]) -> Table:
-    rows = [(j.backend.name, j.plugin, j.version, j.backend.summary) for j in judges]
-    return make_table("Judges", ("judge", "plugin", "version", "what it does"), rows, left=4)
+def _chosen(registry: JudgeRegistry, name: str | None) -> list[RegisteredBackend]:
+    if name is not None:
+        return [registry.get(name)]
+    return [registry.backends[each] for each in sorted(registry.backends)]
+
+
+def _print_names(judges: list[RegisteredBackend]) -> None:
+    width = max(len(judge.backend.name) for judge in judges)
+    for judge in judges:
+        line = plain(f"{judge.backend.name:{width}}  {judge.backend.summary}")
+        print(textwrap.fill(line, WIDTH, subsequent_indent=" " * (width + 2)))
+    print("\nOptions of a judge: inspector judges NAME")
 
 
 def _options_table(judge: RegisteredBackend) -> Table:
     rows = [
-        (o.name, o.type.__name__, _text(o.default), ", ".join(o.choices), o.help)
-        for o in judge.backend.options
+        (option.name, _kind(option), _text(option.default), option.help)
+        for option in judge.backend.option_list
     ]
-    title = f"{judge.backend.name}: options"
-    return make_table(title, ("option", "type", "default", "choices", "help"), rows, left=5)
+    title = f"{judge.backend.name} ({judge.plugin} {judge.version}): {judge.backend.summary}"
+    return make_table(title, ("option", "type", "default", "meaning"), rows, left=4)
+
+
+def _kind(option: Option) -> str:
+    return " | ".join(option.choices) if option.choices else option.type.__name__
 
 
 def _text(value: object) -> str:
-    return "-" if value is None else str(value)
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _to_json(judge: RegisteredBackend) -> dict[str, Any]:
@@ -58,7 +83,7 @@ def _to_json(judge: RegisteredBackend) -> dict[str, Any]:
         "plugin": judge.plugin,
         "version": judge.version,
         "summary": judge.backend.summary,
-        "options": [_option_to_json(option) for option in judge.backend.options],
+        "options": [_option_to_json(option) for option in judge.backend.option_list],
     }
 
 

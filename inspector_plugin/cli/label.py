@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from inspector_plugin.aspects import parse_aspects
-from inspector_plugin.cache import opened_cache
 from inspector_plugin.cli import flags
+from inspector_plugin.cli.score import (
+    add_form_flags,
+    check_out,
+    describe_run,
+    read_form,
+    warn_of_unscored,
+)
+from inspector_plugin.data.requests import read_requests
 from inspector_plugin.errors import OptionError
-from inspector_plugin.judge import JudgeSpec
-from inspector_plugin.labelling import Labels, label_rows, unscored_path
-from inspector_plugin.plugins import create_judge, make_registry
-from inspector_plugin.report.table import make_table, plain, print_tables
-from inspector_plugin.schema import DATASETS, MULTICLASS
-from inspector_plugin.scoring import read_score_rows
+from inspector_plugin.judging.cache import opened_cache
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.judging.score_file import score_to_file
+from inspector_plugin.plugins.options import JudgeSpec
+from inspector_plugin.plugins.registry import create_judge, make_registry
+from inspector_plugin.report.labels import label_table
+from inspector_plugin.report.summary import summarise_judge, unscored_table
+from inspector_plugin.report.tables import plain, print_tables
+from inspector_plugin.schema.records import Judgement, total_usage
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "label",
         help="make reference scores with a judge",
-        description="Score each response of FILE on each aspect and write one line for each score "
-        "to OUT, as inspector train and the judge recorded read them. A run that was interrupted "
-        "goes on where it stopped when it is called again.",
+        description="Score each response of FILE and write it to OUT with the judgement added, as "
+        "inspector train and the judge recorded read it. A run that was interrupted resumes when "
+        "it is called again, and asks again for scores that are missing for a transient reason.",
     )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="JSONL of question and response (or prediction)"
@@ -33,66 +44,79 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--judge", required=True, metavar="SPEC", help=flags.SPEC_HELP)
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
     parser.add_argument("--overwrite", action="store_true", help="begin OUT anew")
-    parser.add_argument("--aspects", help=flags.ASPECTS_HELP)
-    parser.add_argument("--dataset", choices=DATASETS, help="of the rows that name none")
+    add_form_flags(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="estimate tokens and cost, make no call"
     )
-    flags.add_call_flags(parser)
+    flags.add_judge_option(parser, "concurrency", "max_cost")
+    flags.add_cache_flag(parser)
     flags.add_limit_flag(parser)
     parser.set_defaults(run_command=run_label)
 
 
 def run_label(options: argparse.Namespace) -> int:
-    """Label the file; return 1 if scores are missing that a second run may get."""
-    rows = read_score_rows(
-        options.file,
-        aspects=parse_aspects(options.aspects),
-        dataset=options.dataset,
-        limit=options.limit,
-    )
-    if options.out.exists() and options.out.samefile(options.file):
-        raise OptionError(f"--out {options.out} is the input itself; write to another file.")
+    """Label the file.
+
+    Returns:
+        1 if scores are missing that a second run may get, or all are missing.
+    """
+    check_out(options.file, options.out)
+    form = read_form(options)
+    rows = read_requests(options.file, form, options.limit)
     spec, registry = JudgeSpec.parse(options.judge), make_registry()
-    backend = registry.get(spec.name).backend
-    if options.dry_run and "dry_run" not in {option.name for option in backend.options}:
+    known = {option.name for option in registry.get(spec.name).backend.option_list}
+    if options.dry_run and "dry_run" not in known:
         raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
     defaults = flags.judge_defaults(options)
+    if not options.dry_run:
+        defaults.pop("dry_run", None)
+    flags.require_use(defaults, [spec], registry)
     with (
         create_judge(spec, defaults, registry) as judge,
         opened_cache(not options.no_cache) as cache,
     ):
-        labels = label_rows(
+        judges = {spec.name: judge}
+        warn_of_unscored(judges, rows)
+        if options.dry_run:
+            estimated = judge_all(judge, [row.request for row in rows], name=spec.name, cache=cache)
+            usage = total_usage(estimated)
+            print(f"estimate, without the provider's prefix cache: {usage}")
+            return 0
+        judged = score_to_file(
             rows,
-            judge,
-            spec.name,
+            judges,
             options.out,
+            describe_run(options, form, judges, [spec]),
             overwrite=options.overwrite,
             cache=cache,
-            dry_run=options.dry_run,
-        )
-    if options.dry_run:
-        print(f"estimate, without the provider's prefix cache: {labels.usage}")
-        return 0
-    _print(labels, options.out)
-    return 1 if labels.passing else 0
+        )[spec.name]
+    return _print(spec.name, judged, options.out)
 
 
-def _print(labels: Labels, out: Path) -> None:
-    aspects = dict.fromkeys(aspect for aspect, _ in labels.scored)
-    rows = [
-        (aspect, *(str(labels.scored[aspect, label]) for label in MULTICLASS.labels))
-        for aspect in aspects
-    ]
-    columns = ("aspect", *(str(label) for label in MULTICLASS.labels))
-    print_tables(make_table("Scores written", columns, rows))
-    if labels.usage is not None:
-        print(f"this run: {labels.usage}")
-    for reason, count in labels.unscored.most_common():
-        print(plain(f"unscored: {count} ({reason})"), file=sys.stderr)
-    if labels.unscored:
-        print(f"these are in {unscored_path(out)}; run again to retry them", file=sys.stderr)
-    print(
-        f"{labels.scored.total()} scores written to {out}, {labels.already} were there already",
-        file=sys.stderr,
-    )
+def _print(name: str, judged: Sequence[Judgement], out: Path) -> int:
+    _print_labels(judged)
+    summary = summarise_judge(name, judged)
+    if summary.overall.unscored:
+        print_tables(unscored_table(summary))
+    if summary.usage is not None:
+        print(plain(f"{name}, this run: {summary.usage}"))
+    transient = sum(score.transient for each in judged for score in each.scores.values())
+    if transient:
+        print(f"run again to retry {transient} of the missing scores", file=sys.stderr)
+    print(f"{len(judged)} rows written to {out}", file=sys.stderr)
+    return 1 if transient or not summary.overall.scored else 0
+
+
+def _print_labels(judged: Sequence[Judgement]) -> None:
+    """Print how often each label was given, a table for each scale."""
+    scores = [pair for each in judged for pair in each.scores.items()]
+    scales = {key: score.scale for key, score in scores}
+    scales |= {key: score.scale for key, score in scores if score.label is not None}
+    counts = Counter((key, score.label) for key, score in scores)
+    for scale in dict.fromkeys(scale for scale in scales.values() if scale is not None):
+        given = {
+            key: {label: counts[key, label] for label in scale.labels}
+            for key, of_key in scales.items()
+            if of_key == scale
+        }
+        print_tables(label_table("Labels given", scale, given))

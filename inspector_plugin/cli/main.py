@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,27 +11,43 @@ from inspector_plugin.cli import (
     balance,
     cache,
     collect,
+    criteria,
     judges,
     label,
     lager,
     models,
     run,
     score,
+    show,
     train,
 )
+from inspector_plugin.cli.flags import Parser
 from inspector_plugin.errors import InspectorError
-from inspector_plugin.report.table import plain
+from inspector_plugin.report.tables import plain
 
-COMMANDS = (run, score, judges, models, train, lager, collect, label, balance, cache)
+COMMANDS = (
+    run,
+    score,
+    show,
+    judges,
+    criteria,
+    models,
+    train,
+    lager,
+    collect,
+    label,
+    balance,
+    cache,
+)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Build the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="inspector", description="Judge backends for lm_eval: score reasoning responses."
     )
     parser.add_argument("--version", action="version", version=f"inspector_plugin {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for module in COMMANDS:
         module.add_command(commands)
     return parser
@@ -46,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error that the user can act on, 130 for Ctrl-C.
     """
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     try:
         status: int = options.run_command(options)
     except InspectorError as error:
@@ -55,4 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\ninspector {options.command}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough, as head has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor flush at the end
+        return 1
     return status

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from inspector_plugin.cli import flags
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.catalog import CATALOG, install, installed_folder
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
     summary = "install small language models, list them, print their folders"
     parser = commands.add_parser("models", help=summary, description=summary)

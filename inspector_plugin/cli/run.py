@@ -10,20 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from inspector_plugin.cli.flags import ASPECTS_HELP, add_cache_flag, add_judge_flags
+from inspector_plugin.cli import flags
+from inspector_plugin.harness.options import FLAGS, RunOptions, flag_of
+from inspector_plugin.plugins.options import options_of
 
-_METADATA_KEYS = {
-    "judge": "judge",
-    "reference": "reference",
-    "labels": "labels",
-    "judge_device": "device",
-    "judge_dtype": "dtype",
-    "judge_batch_size": "batch_size",
-    "aspects": "aspects",
-    "data": "data",
-    "seed": "seed",
-    "resamples": "resamples",
-}
 _DESCRIPTION = """\
 Runs lm_eval in this process with the judges given. Everything after -- goes to lm_eval as it
 stands; the tasks of this package are those whose names hold "inspector" (lm_eval ls tasks).
@@ -34,7 +24,7 @@ example:
 """
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the parser of `inspector run`."""
     parser = commands.add_parser(
         "run",
@@ -42,18 +32,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_judge_flags(parser)
-    add_cache_flag(parser)
-    parser.add_argument("--aspects", metavar="A,B", help=ASPECTS_HELP)
-    parser.add_argument(
-        "--data", metavar="DIR", help="folder with the tasks' data; default: INSPECTOR_DATA or hub"
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="of bootstrap and option order; default: 0"
-    )
-    parser.add_argument(
-        "--resamples", type=int, metavar="N", help="of the bootstrap; default: 1000"
-    )
+    flags.add_judge_flags(parser)
+    flags.add_criteria_flag(parser)
+    flags.add_cache_flag(parser)
+    for option in options_of(RunOptions):
+        if option.name in ("data", "seed", "resamples"):
+            flags.add_option(parser, option)
     parser.add_argument(
         "lm_eval_arguments", nargs="*", metavar="-- LM_EVAL_ARGUMENT", help="passed on to lm_eval"
     )
@@ -71,14 +55,13 @@ def run(options: argparse.Namespace) -> int:
     # Imported here, so that `inspector --help` waits for no lm_eval.
     from lm_eval.__main__ import cli_evaluate
 
+    from inspector_plugin.harness.results import print_pending
     from inspector_plugin.harness.settings import Settings
     from inspector_plugin.harness.shared import close_judges, shared_judge
 
     arguments, metadata = _split_metadata(options.lm_eval_arguments)
     metadata |= _own_metadata(options)
-    if options.no_cache:
-        metadata["cache"] = False
-    settings = Settings.read(metadata)
+    settings = Settings.read(metadata, shown=flag_of)
     for spec in settings.specs.values():
         shared_judge(spec, settings.defaults)  # before lm_eval loads its model
     if _evaluates_with_transformers(arguments):
@@ -87,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         arguments += ["--metadata", json.dumps(metadata)]
     with _command_line(["lm_eval", *arguments]):
         cli_evaluate()
+    print_pending()
     return 0
 
 
@@ -101,7 +85,13 @@ def _split_metadata(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]
 
 
 def _own_metadata(options: argparse.Namespace) -> dict[str, Any]:
-    given = {key: getattr(options, flag) for key, flag in _METADATA_KEYS.items()}
+    """Turn the flags that were given into metadata."""
+    given = {
+        option.name: getattr(options, FLAGS.get(option.name, option.name), None)
+        for option in options_of(RunOptions)
+    }
+    if options.no_cache:
+        given["cache"] = False
     return {key: value for key, value in given.items() if value is not None}
 
 

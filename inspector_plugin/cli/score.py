@@ -11,70 +11,88 @@ from pathlib import Path
 from typing import Any
 
 from inspector_plugin import __version__
-from inspector_plugin.agreement import OVERALL, agreement_by_aspect
-from inspector_plugin.aspects import parse_aspects
-from inspector_plugin.cache import opened_cache
+from inspector_plugin.agreement.compare import agreement_by_criterion
 from inspector_plugin.cli import flags
-from inspector_plugin.errors import OptionError
-from inspector_plugin.judge import Judge, JudgeSpec, unique_names
-from inspector_plugin.plugins import create_judge, make_registry
-from inspector_plugin.problems import problem_key
-from inspector_plugin.report.summary import (
-    JudgeSummary,
-    agreement_table,
-    flags_table,
-    scores_table,
-    summarise_aspects,
-    unscored_table,
+from inspector_plugin.data.jsonl import file_sha256
+from inspector_plugin.data.requests import (
+    RequestForm,
+    RequestRow,
+    problems_of_requests,
+    read_requests,
 )
-from inspector_plugin.report.table import plain, print_tables
-from inspector_plugin.rows import file_sha256
-from inspector_plugin.schema import DATASETS, Judgement, total_usage
-from inspector_plugin.scoring import ScoreRow, read_score_rows, score_rows
+from inspector_plugin.errors import OptionError
+from inspector_plugin.judging.cache import opened_cache
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.run import cannot_judge
+from inspector_plugin.judging.score_file import Judged, score_rows, score_to_file
+from inspector_plugin.plugins.options import JudgeSpec, unique_names
+from inspector_plugin.plugins.registry import create_judge, make_registry
+from inspector_plugin.report.summary import JudgeSummary, print_summaries, summarise_judge
+from inspector_plugin.report.tables import plain
+from inspector_plugin.schema.criteria_files import parse_criteria
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "score",
         help="judge a JSONL file of questions and responses",
         description="Judge each row of FILE and write it to OUT with its judgements added. "
-        "A run that was interrupted goes on where it stopped when it is called again.",
+        "A run that was interrupted resumes when it is called again. Without --out, the rows go to "
+        "standard output and the tables to standard error.",
     )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="JSONL of question and response (or prediction)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="JSONL to write")
     parser.add_argument("--overwrite", action="store_true", help="begin OUT anew")
     parser.add_argument("--summary", type=Path, metavar="PATH", help="write the figures as JSON")
     flags.add_judge_flags(parser)
-    flags.add_call_flags(parser)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--aspects", help=flags.ASPECTS_HELP)
-    which.add_argument(
-        "--aspect-field", metavar="NAME", help="the field that names a row's one aspect"
-    )
-    which.add_argument("--rubric-field", metavar="NAME", help="the field with a row's own rubric")
-    parser.add_argument(
-        "--keep", choices=("layers",), help="write each layer's logits, for judges that have them"
-    )
-    parser.add_argument("--dataset", choices=DATASETS, help="of the rows that name none")
+    flags.add_judge_option(parser, "concurrency", "max_cost", "keep")
+    flags.add_cache_flag(parser)
+    add_form_flags(parser)
     flags.add_limit_flag(parser)
     flags.add_seed_flag(parser)
     parser.set_defaults(run_command=run_score)
 
 
-def run_score(options: argparse.Namespace) -> int:
-    """Judge the file, write the output and print the figures."""
-    _check_out(options.file, options.out)
-    rows = read_score_rows(
-        options.file,
-        aspects=parse_aspects(options.aspects),
-        aspect_field=options.aspect_field,
+def add_form_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how rows become requests."""
+    flags.add_criteria_flag(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--criterion-field", metavar="NAME", help="the field that names a row's one criterion"
+    )
+    which.add_argument("--aspect-field", dest="criterion_field", help=argparse.SUPPRESS)
+    which.add_argument("--rubric-field", metavar="NAME", help="the field with a row's own rubric")
+    flags.add_dataset_flag(parser)
+
+
+def read_form(options: argparse.Namespace) -> RequestForm:
+    """Read the flags that say how rows become requests.
+
+    Raises:
+        OptionError: If the criteria cannot be used.
+    """
+    if options.rubric_field is not None and options.criteria is not None:
+        raise OptionError("--criteria goes with no --rubric-field: a rubric takes their place.")
+    return RequestForm(
+        criteria=parse_criteria(options.criteria),
+        criterion_field=options.criterion_field,
         rubric_field=options.rubric_field,
         dataset=options.dataset,
-        limit=options.limit,
     )
+
+
+def run_score(options: argparse.Namespace) -> int:
+    """Judge the file, write the output and print the figures.
+
+    Returns:
+        1 if a judge gave no score at all.
+    """
+    check_out(options.file, options.out)
+    form = read_form(options)
+    rows = read_requests(options.file, form, options.limit)
     specs = [JudgeSpec.parse(text) for text in options.judge]
     if options.reference is not None:
         specs.append(JudgeSpec.parse(options.reference))
@@ -87,99 +105,119 @@ def run_score(options: argparse.Namespace) -> int:
             name: stack.enter_context(create_judge(spec, defaults, registry))
             for name, spec in zip(names, specs, strict=True)
         }
-        making = _making(options, judges, specs)
+        warn_of_unscored(judges, rows)
+        made_by = describe_run(options, form, judges, specs)
         cache = stack.enter_context(opened_cache(not options.no_cache))
-        judged = score_rows(
-            rows, judges, options.out, making, overwrite=options.overwrite, cache=cache
-        )
-        summaries = _summarise(rows, judges, judged, reference, options.seed)
-    _print(summaries, reference)
-    print(f"{len(rows)} rows written to {options.out}", file=sys.stderr)
+        if options.out is None:
+            judged = score_rows(rows, judges, sys.stdout.writelines, cache=cache)
+        else:
+            judged = score_to_file(
+                rows, judges, options.out, made_by, overwrite=options.overwrite, cache=cache
+            )
+    summaries = _summarise(rows, judged, reference, options.seed)
+    print_summaries(summaries, reference, file=sys.stderr if options.out is None else sys.stdout)
+    if options.out is not None:
+        print(f"{len(rows)} rows written to {options.out}", file=sys.stderr)
     if options.summary is not None:
-        _write_summary(options.summary, making, reference, summaries)
-    return 0
+        _write_summary(options.summary, made_by, reference, summaries)
+    return _status(summaries)
 
 
-def _check_out(file: Path, out: Path) -> None:
+def check_out(file: Path, out: Path | None) -> None:
+    """Refuse an output that would be compressed, or is the input.
+
+    Raises:
+        OptionError: If it is one of these.
+    """
+    if out is None:
+        return
     if out.suffix == ".gz":
         raise OptionError(f"--out {out}: the output is written as plain JSONL; drop the .gz.")
     if out.exists() and file.exists() and out.samefile(file):
         raise OptionError(f"--out {out} is the input itself; write to another file.")
 
 
-def _making(
-    options: argparse.Namespace, judges: Mapping[str, Judge], specs: Sequence[JudgeSpec]
+def warn_of_unscored(judges: Mapping[str, Judge], rows: Sequence[RequestRow]) -> None:
+    """Say before judging what a judge will leave unscored, and refuse one that can judge nothing.
+
+    Raises:
+        OptionError: If a judge can judge none of the rows on any criterion.
+    """
+    requests = [row.request for row in rows]
+    asked = sum(len(request.criteria) for request in requests)
+    for name, judge in judges.items():
+        reasons = cannot_judge(judge, requests)
+        if asked and reasons.total() == asked:
+            raise OptionError(f"Judge {name!r} can judge none of the rows: {'; '.join(reasons)}.")
+        for reason, count in reasons.items():
+            print(
+                plain(f"inspector: {name}: {count} of {asked} scores will be missing: {reason}"),
+                file=sys.stderr,
+            )
+
+
+def describe_run(
+    options: argparse.Namespace,
+    form: RequestForm,
+    judges: Mapping[str, Judge],
+    specs: Sequence[JudgeSpec],
 ) -> dict[str, Any]:
     """Say what decides the content of the output's rows."""
     return {
         "inspector_plugin": __version__,
         "input_sha256": file_sha256(options.file),
-        "aspects": list(parse_aspects(options.aspects)),
-        "aspect_field": options.aspect_field,
-        "rubric_field": options.rubric_field,
-        "dataset": options.dataset,
+        "criteria": None
+        if form.rubric_field
+        else [criterion.to_json() for criterion in form.criteria],
+        "criterion_field": form.criterion_field,
+        "rubric_field": form.rubric_field,
+        "dataset": form.dataset,
         "judges": {
-            name: {
-                "spec": str(spec),
-                "labels": judge.scale.name,
-                "made_of": dict(judge.describe()),
-            }
+            name: {"spec": str(spec), "made_of": dict(judge.describe())}
             for (name, judge), spec in zip(judges.items(), specs, strict=True)
         },
     }
 
 
 def _summarise(
-    rows: Sequence[ScoreRow],
-    judges: Mapping[str, Judge],
-    judged: Mapping[str, Sequence[Judgement]],
-    reference: str | None,
-    seed: int,
+    rows: Sequence[RequestRow], judged: Judged, reference: str | None, seed: int
 ) -> list[JudgeSummary]:
-    problems = [problem_key(row.request.question) for row in rows]
+    problems = problems_of_requests([row.request for row in rows])
     return [
-        JudgeSummary(
-            name=name,
-            labels=judge.scale.name,
-            aspects=summarise_aspects(judged[name]),
-            agreement=None
+        summarise_judge(
+            name,
+            judgements,
+            None
             if reference is None or name == reference
-            else agreement_by_aspect(
-                judged[name],
-                judged[reference],
-                problems,
-                judge_scale=judge.scale,
-                reference_scale=judges[reference].scale,
-                seed=seed,
-            ),
-            usage=total_usage(judged[name]),
+            else agreement_by_criterion(judgements, judged[reference], problems, seed=seed),
         )
-        for name, judge in judges.items()
+        for name, judgements in judged.items()
     ]
 
 
-def _print(summaries: Sequence[JudgeSummary], reference: str | None) -> None:
-    print_tables(scores_table(summaries))
-    incomplete = [summary for summary in summaries if not summary.complete]
-    if incomplete:
-        print_tables(unscored_table(incomplete))
-    flagged = [summary for summary in summaries if summary.aspects[OVERALL].flags]
-    if flagged:
-        print_tables(flags_table(flagged))
-    for summary in summaries:
-        if reference is not None and summary.agreement is not None:
-            print_tables(agreement_table(summary, reference))
-        if summary.usage is not None:
-            print(plain(f"{summary.name}, this run: {summary.usage}"))
+def _status(summaries: Sequence[JudgeSummary]) -> int:
+    """Return 1, and say so, if a judge gave no score at all."""
+    empty = [summary.name for summary in summaries if not summary.overall.scored]
+    for name in empty:
+        print(
+            plain(f"inspector score: judge {name!r} gave no score at all; the reasons are above"),
+            file=sys.stderr,
+        )
+    return 1 if empty else 0
 
 
 def _write_summary(
-    path: Path, making: Mapping[str, Any], reference: str | None, summaries: Sequence[JudgeSummary]
+    path: Path, made_by: Mapping[str, Any], reference: str | None, summaries: Sequence[JudgeSummary]
 ) -> None:
     content = {
-        "made_by": making,
+        "made_by": made_by,
         "reference": reference,
-        "judges": {summary.name: summary.to_json() for summary in summaries},
+        "judges": {
+            summary.name: {**summary.to_json(), "agreement": summary.agreement_to_json()}
+            if summary.agreement is not None
+            else summary.to_json()
+            for summary in summaries
+        },
     }
     try:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

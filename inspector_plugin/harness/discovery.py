@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
-from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.folders import shipped_folder
+
+# The index of the TaskManager that was made last: it also knows the tasks of --include_path.
+_newest_index: dict[str, Any] = {}
 
 
 def extend(manager: type[Any]) -> None:
@@ -30,15 +34,26 @@ def extend(manager: type[Any]) -> None:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
-        if not bound.arguments["include_defaults"]:
+        if bound.arguments["include_defaults"]:
+            include_path = bound.arguments["include_path"]
+            bound.arguments["include_path"] = [shipped_folder("tasks"), *_as_list(include_path)]
+            original(*bound.args, **bound.kwargs)
+            self.include_path = include_path
+        else:
             original(self, *args, **kwargs)
-            return
-        include_path = bound.arguments["include_path"]
-        bound.arguments["include_path"] = [shipped_folder("tasks"), *_as_list(include_path)]
-        original(*bound.args, **bound.kwargs)
-        self.include_path = include_path
+        _remember(self)
 
     manager.__init__ = __init__
+
+
+def known_tasks() -> Mapping[str, Any]:
+    """The index of the newest `TaskManager`: entries by the names of tasks, groups and tags."""
+    return _newest_index
+
+
+def _remember(manager: Any) -> None:
+    global _newest_index
+    _newest_index = getattr(manager, "task_index", None) or {}
 
 
 def _as_list(include_path: Any) -> list[Any]:

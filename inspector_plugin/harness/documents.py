@@ -1,69 +1,21 @@
-"""Reading a task's documents from a local folder, and telling a judge what their problem is."""
+"""Reading a task's documents from a local folder, and processing them once."""
 
 from __future__ import annotations
 
 import functools
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 
+from inspector_plugin.data.benchmarks import Benchmark
+from inspector_plugin.data.jsonl import read_rows, text_field
 from inspector_plugin.errors import DataError
-from inspector_plugin.rows import read_rows, text_field
 
-Document = Mapping[str, Any]
-Splits = Mapping[str, datasets.Dataset]
 _SUFFIXES = (".jsonl", ".jsonl.gz")
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What we need to know of a data set beyond lm_eval's own task.
-
-    Attributes:
-        files: The local file of each split without its suffix; "{subset}" stands for the task's
-            `dataset_name`.
-        fields: The fields of text that every row has to have.
-        question: Makes the problem, as a judge sees it, out of a document.
-        subset_field: The field by which the rows of a subset are told from others.
-        marks: What a field has to contain, because lm_eval looks for the answer there.
-    """
-
-    files: Mapping[str, str]
-    fields: tuple[str, ...]
-    question: Callable[[Document], str]
-    subset_field: str | None = None
-    marks: Mapping[str, str] = field(default_factory=dict)
-
-
-def _gpqa_question(document: Document) -> str:
-    """Put the question, an instruction and the options in the form of the published judgements."""
-    question = f"{document['Question']} Put the final answer in \\boxed{{}}."
-    return "\n".join([question, *(document[f"choice{number}"] for number in range(1, 5))])
-
-
-BENCHMARKS: Mapping[str, Benchmark] = {
-    "gsm8k": Benchmark(
-        files={"train": "gsm8k/train", "test": "gsm8k/test"},
-        fields=("question", "answer"),
-        question=lambda document: str(document["question"]),
-    ),
-    "math": Benchmark(
-        files={"train": "math/train", "test": "math/test"},
-        fields=("problem", "solution", "type"),
-        question=lambda document: str(document["problem"]),
-        subset_field="type",
-        marks={"solution": "\\boxed"},
-    ),
-    "gpqa": Benchmark(
-        files={"train": "gpqa/{subset}"},
-        fields=("Question", "Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3))),
-        question=_gpqa_question,
-    ),
-}
+Document = Mapping[str, Any]
 
 
 def read_splits(folder: Path, benchmark: Benchmark, subset: str) -> dict[str, datasets.Dataset]:
@@ -102,8 +54,7 @@ def processed_once(
 
     Args:
         process: lm_eval's function.
-        seed: Seeds Python's `random` while a split is processed; it goes on afterwards as if
-            nothing had happened.
+        seed: Seeds Python's `random` while a split is processed; its state is restored afterwards.
     """
 
     @functools.cache

@@ -1,28 +1,24 @@
-"""What a run asks of us, read from lm_eval's metadata."""
+"""What a run asks of us, read from lm_eval's metadata and checked."""
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.aspects import ASPECT_KEYS, parse_aspects
-from inspector_plugin.errors import DataError, OptionError, one_of
-from inspector_plugin.judge import JudgeSpec, OptionValue, unique_names
-from inspector_plugin.schema import SCALES
+from inspector_plugin.errors import CriteriaError, DataError, OptionError, one_of
+from inspector_plugin.harness.options import FLAGS, OLD_KEYS, RunOptions
+from inspector_plugin.plugins.options import JudgeSpec, OptionValue, options_of, unique_names
+from inspector_plugin.schema.criteria import LABELS, Criterion
+from inspector_plugin.schema.criteria_files import parse_criteria
 
-DEFAULT_JUDGE = "inspector"
-SPLITS = ("train", "test")
 DATA_VARIABLE = "INSPECTOR_DATA"
-# lm_eval's own model arguments, which land in the metadata too, may hold a device and a dtype.
-_DEFAULTS = {
-    "labels": "labels",
-    "device": "judge_device",
-    "dtype": "judge_dtype",
-    "batch_size": "judge_batch_size",
-}
+_OPTIONS = {option.name: option for option in options_of(RunOptions)}
+# Closer than this, a key is taken for a misspelt one of ours: "judges", "refrence", "criterion".
+_CLOSE = 0.8
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,9 @@ class Settings:
     Attributes:
         judges: The judges by name; each has its own rows in the results.
         reference: The name and specification of the reference judge, if there is one.
-        defaults: Options for every judge that has them and whose specification leaves them open:
+        defaults: Options for every judge that has them and whose specification doesn't set them:
             `labels`, `device`, `dtype` and `batch_size`.
-        aspects: The aspects to judge.
+        criteria: The criteria to judge on; None for those of the task.
         data: The folder to read the tasks' documents from; None for the Hugging Face hub.
         seed: Seed of the bootstrap, and of the order of GPQA's options.
         resamples: Number of bootstrap resamples, at least 1.
@@ -45,7 +41,7 @@ class Settings:
     judges: Mapping[str, JudgeSpec]
     reference: tuple[str, JudgeSpec] | None = None
     defaults: Mapping[str, OptionValue] = field(default_factory=dict)
-    aspects: tuple[str, ...] = ASPECT_KEYS
+    criteria: tuple[Criterion, ...] | None = None
     data: Path | None = None
     seed: int = 0
     resamples: int = 1000
@@ -59,90 +55,136 @@ class Settings:
         return {**self.judges, **reference}
 
     @staticmethod
-    def read(metadata: Mapping[str, Any]) -> Settings:
+    def read(metadata: Mapping[str, Any], shown: Callable[[str], str] = str) -> Settings:
         """Read the settings out of a task's metadata.
 
-        lm_eval puts all its model arguments there as well: keys that are not ours are ignored. An
-        empty list of judges means that nothing is judged.
+        lm_eval puts all its model arguments there as well: keys that are not ours are ignored,
+        unless they look like a misspelt one of ours. An empty list of judges means that nothing is
+        judged.
+
+        Args:
+            metadata: The metadata.
+            shown: What messages call a key; a command line shows its flag.
 
         Raises:
             OptionError: If a value of ours cannot be used.
             DataError: If the data folder does not exist.
         """
+        _refuse_near_misses(metadata)
+        given = _Given(metadata, shown)
         unjudged = metadata.get("judge") == []
-        judges = [] if unjudged else _texts(metadata, "judge", DEFAULT_JUDGE)
+        judges = [] if unjudged else given.texts("judge", _OPTIONS["judge"].default)
         specs = [JudgeSpec.parse(text) for text in judges]
-        references = [JudgeSpec.parse(text) for text in _texts(metadata, "reference")]
+        references = [JudgeSpec.parse(text) for text in given.texts("reference")]
         if len(references) > 1:
-            raise OptionError(f"reference takes one judge, not {len(references)}.")
+            raise OptionError(f"{shown('reference')} takes one judge, not {len(references)}.")
         names = unique_names([*specs, *references])
         return Settings(
             judges=dict(zip(names, specs, strict=False)),
             reference=(names[-1], references[0]) if references else None,
-            defaults=_defaults(metadata),
-            aspects=parse_aspects(",".join(_texts(metadata, "aspects")) or None),
-            data=_data_folder(metadata.get("data")),
-            seed=_whole_number(metadata, "seed", default=0, minimum=0),
-            resamples=_whole_number(metadata, "resamples", default=1000, minimum=1),
-            cache=_yes_or_no(metadata, "cache", default=True),
-            split=_split(metadata),
+            defaults=given.judge_defaults(),
+            criteria=given.criteria(),
+            data=given.data_folder(),
+            seed=given.whole_number("seed", minimum=0),
+            resamples=given.whole_number("resamples", minimum=1),
+            cache=given.yes_or_no("cache"),
+            split=given.choice("split"),
         )
 
 
-def _texts(metadata: Mapping[str, Any], key: str, default: str | None = None) -> list[str]:
-    value = metadata.get(key)
+def _refuse_near_misses(metadata: Mapping[str, Any]) -> None:
+    known = [*_OPTIONS, *OLD_KEYS]
+    for key in metadata:
+        if key in known or not isinstance(key, str):
+            continue
+        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=_CLOSE)
+        if close:
+            raise OptionError(
+                f"Metadata key {key!r} is not one of this package; did you mean {close[0]!r}?"
+            )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The values that metadata gives for our keys, checked one by one."""
+
+    metadata: Mapping[str, Any]
+    shown: Callable[[str], str]
+
+    def texts(self, key: str, default: OptionValue = None) -> list[str]:
+        value = self.metadata.get(key)
+        if value is None:
+            return [] if default is None else [str(default)]
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+            raise OptionError(f"{self.shown(key)} takes a text or a list of texts, not {value!r}.")
+        return texts
+
+    def criteria(self) -> tuple[Criterion, ...] | None:
+        keys = ["criteria", *(old for old, new in OLD_KEYS.items() if new == "criteria")]
+        parts = [part for key in keys for part in self.texts(key)]
+        return parse_criteria(",".join(parts)) if parts else None
+
+    def judge_defaults(self) -> dict[str, OptionValue]:
+        defaults: dict[str, OptionValue] = {}
+        for key, name in (("labels", "labels"), *FLAGS.items()):
+            value = self.metadata.get(key)
+            if value is None:
+                continue
+            number = name == "batch_size" and type(value) is int
+            if not isinstance(value, str) and not number:
+                raise OptionError(f"{self.shown(key)} takes a text, not {value!r}.")
+            defaults[name] = str(value)  # a batch size may be "auto" as well
+        if defaults.get("labels", LABELS[0]) not in LABELS:
+            raise OptionError(one_of(str(defaults["labels"]), LABELS, self.shown("labels")))
+        return defaults
+
+    def data_folder(self) -> Path | None:
+        value = self.metadata.get("data")
+        given = value if value is not None else os.environ.get(DATA_VARIABLE) or None
+        if given is None:
+            return None
+        if not isinstance(given, str) or not Path(given).is_dir():
+            source = self.shown("data") if value is not None else DATA_VARIABLE
+            raise DataError(f"{source} takes an existing folder, not {given!r}.")
+        return Path(given)
+
+    def choice(self, key: str) -> str | None:
+        value = self.metadata.get(key)
+        choices = _OPTIONS[key].choices
+        if value is not None and value not in choices:
+            raise OptionError(one_of(str(value), choices, self.shown(key)))
+        return None if value is None else str(value)
+
+    def yes_or_no(self, key: str) -> bool:
+        value = self.metadata.get(key)
+        if value is None:
+            return bool(_OPTIONS[key].default)
+        if not isinstance(value, bool):
+            raise OptionError(f"{self.shown(key)} takes true or false, not {value!r}.")
+        return value
+
+    def whole_number(self, key: str, minimum: int) -> int:
+        value = self.metadata.get(key)
+        if value is None:
+            value = _OPTIONS[key].default
+        if type(value) is not int or value < minimum:
+            raise OptionError(
+                f"{self.shown(key)} takes a whole number from {minimum} up, not {value!r}."
+            )
+        return value
+
+
+def read_task_criteria(value: Any, folder: Path) -> tuple[Criterion, ...] | None:
+    """Read the criteria that a task's YAML file names; files are looked up beside it.
+
+    Raises:
+        CriteriaError: If they cannot be used.
+    """
     if value is None:
-        return [] if default is None else [default]
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
-        raise OptionError(f"{key} takes a text or a list of texts, not {value!r}.")
-    return texts
-
-
-def _defaults(metadata: Mapping[str, Any]) -> dict[str, OptionValue]:
-    given = {name: metadata.get(key) for name, key in _DEFAULTS.items()}
-    for name, value in given.items():
-        number = name == "batch_size" and type(value) is int
-        if value is not None and not isinstance(value, str) and not number:
-            raise OptionError(f"{_DEFAULTS[name]} takes a text, not {value!r}.")
-    if given["batch_size"] is not None:
-        given["batch_size"] = str(given["batch_size"])  # the option takes "auto" as well
-    labels = given["labels"]
-    if labels is not None and labels not in SCALES:
-        raise OptionError(one_of(labels, SCALES, "labels"))
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _data_folder(value: Any) -> Path | None:
-    given = value if value is not None else os.environ.get(DATA_VARIABLE) or None
-    if given is None:
         return None
-    if not isinstance(given, str) or not Path(given).is_dir():
-        source = "data" if value is not None else DATA_VARIABLE
-        raise DataError(f"{source} takes an existing folder, not {given!r}.")
-    return Path(given)
-
-
-def _split(metadata: Mapping[str, Any]) -> str | None:
-    value = metadata.get("split")
-    if value is not None and value not in SPLITS:
-        raise OptionError(one_of(str(value), SPLITS, "split"))
-    return None if value is None else str(value)
-
-
-def _yes_or_no(metadata: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = metadata.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise OptionError(f"{key} takes true or false, not {value!r}.")
-    return value
-
-
-def _whole_number(metadata: Mapping[str, Any], key: str, default: int, minimum: int) -> int:
-    value = metadata.get(key)
-    if value is None:
-        return default
-    if type(value) is not int or value < minimum:
-        raise OptionError(f"{key} takes a whole number from {minimum} up, not {value!r}.")
-    return value
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise CriteriaError(f"criteria: must be a text or a list of texts, not {value!r:.60}.")
+    beside = {part.strip(): folder / part.strip() for part in parts}
+    return parse_criteria([str(path) if path.is_file() else part for part, path in beside.items()])

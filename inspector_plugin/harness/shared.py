@@ -8,10 +8,11 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping
 
-from inspector_plugin.cache import JudgeCache
 from inspector_plugin.harness.evaluated import offer_evaluated_models
-from inspector_plugin.judge import Judge, JudgeSpec, OptionValue
-from inspector_plugin.plugins import create_judge
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.plugins.options import JudgeSpec, OptionValue
+from inspector_plugin.plugins.registry import create_judge
 
 _caches: list[JudgeCache] = []
 _judges: dict[tuple[str, frozenset[tuple[str, OptionValue]]], Judge] = {}
@@ -22,7 +23,7 @@ def shared_judge(spec: JudgeSpec, defaults: Mapping[str, OptionValue]) -> Judge:
 
     Args:
         spec: The judge.
-        defaults: Options for where the specification leaves them open.
+        defaults: Options for that the specification doesn't set.
 
     Raises:
         InspectorError: If the judge or one of its options cannot be used.

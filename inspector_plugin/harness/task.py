@@ -1,35 +1,33 @@
-"""The task class: lm_eval's own task, with judges for its responses."""
+"""lm_eval tasks whose responses are judged."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import lm_eval.tasks
+from datasets.exceptions import DatasetsError
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.tasks._yaml_loader import load_yaml
 
-from inspector_plugin.errors import DataError, InspectorError, OptionError
-from inspector_plugin.harness import metrics
-from inspector_plugin.harness.documents import (
-    BENCHMARKS,
-    Benchmark,
-    processed_once,
-    read_file,
-    read_splits,
-)
+from inspector_plugin.data.benchmarks import BENCHMARKS, Benchmark, Question
+from inspector_plugin.errors import DataError, InspectorError, OptionError, one_of
+from inspector_plugin.folders import shipped_folder
+from inspector_plugin.harness import metrics, results
+from inspector_plugin.harness.base_task import inherit
+from inspector_plugin.harness.documents import read_file, read_splits
 from inspector_plugin.harness.error_line import show_errors_in_one_line
-from inspector_plugin.harness.judged import Comparison, JudgedResponses
-from inspector_plugin.harness.settings import Settings
+from inspector_plugin.harness.ranks import on_all_ranks
+from inspector_plugin.harness.responses import JudgedDocument, JudgedResponses
+from inspector_plugin.harness.settings import Settings, read_task_criteria
 from inspector_plugin.harness.shared import shared_cache, shared_judge
-from inspector_plugin.judge import Judge
-from inspector_plugin.judging import judge_all
-from inspector_plugin.schema import Judgement, JudgeRequest, Usage, total_usage, unjudged
-from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.schema.criteria import Criterion
+from inspector_plugin.schema.records import Judgement, JudgeRequest, total_usage, unjudged
+from inspector_plugin.schema.roscoe import ROSCOE
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,11 +35,14 @@ _LOG = logging.getLogger(__name__)
 class JudgedTask(ConfigurableTask):  # type: ignore[misc]
     """A generative task of lm_eval whose responses are judged when all are generated.
 
-    A YAML file names this class under `class`, and has three keys of ours:
+    A YAML file names this class under `class`, and has keys of ours; docs/own-tasks.md shows how:
 
-    - `base`: the task of lm_eval to inherit everything else from, as a path below `lm_eval/tasks`;
-    - `benchmark`: the data set, a key of `documents.BENCHMARKS`;
-    - `documents`: a JSONL file below `tasks/` to use as both splits, whatever `data` says.
+    - `base`: the task to inherit everything else from, as a name or a path;
+    - `question`: the problem as judges see it: a field, or a Jinja template over the document;
+    - `dataset`: the name of the data set, which says whose probes judge;
+    - `criteria`: what to judge on, unless the run says otherwise;
+    - `benchmark`: a key of `BENCHMARKS`, which stands for `question` and `dataset`;
+    - `documents`: a JSONL file below `tasks/` to use as all splits, whatever `data` says.
 
     Judges and all else come from lm_eval's metadata, see `Settings`.
     """
@@ -54,20 +55,28 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         """
         show_errors_in_one_line()
         own = dict(config)
+        own.pop("class", None)
+        folder = Path((own.get("metadata") or {}).get("config_source", "inline")).parent
         self._settings = Settings.read(own.get("metadata") or {})
         self._judges = {
             name: shared_judge(spec, self._settings.defaults)
             for name, spec in self._settings.specs.items()
         }
-        self._usages: dict[str, Usage] = {}
-        self._dataset: str = own.pop("benchmark")
-        self._benchmark: Benchmark = BENCHMARKS[self._dataset]
+        self._gathered: list[list[JudgedDocument]] = []
+        self._benchmark = _benchmark(own)
+        benchmark = own.pop("benchmark", None)
+        self._dataset: str | None = _text(own, "dataset") or benchmark
+        self._question = Question(self._question_text(own))
+        task_criteria = read_task_criteria(own.pop("criteria", None), folder)
+        self._criteria: tuple[Criterion, ...] = self._settings.criteria or task_criteria or ROSCOE
         self._documents: str | None = own.pop("documents", None)
-        inherited = _inherit(own, self._settings.seed)
+        inherited = inherit(own, _text(own, "base"), folder, self._settings.seed)
+        _require_responses(inherited)
         if self._settings.split is not None:
             inherited["test_split"] = self._settings.split
         super().__init__(config=inherited)
-        self._refuse_names_of_filters()
+        self._refuse_names_that_are_taken()
+        self._question.of(self.task_docs[0])
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Load the documents: our own, from the folder that `data` names, or from the hub.
@@ -75,10 +84,10 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         Raises:
             DataError: If they cannot be had.
         """
-        if self._documents is not None:
+        if self._documents is not None and self._benchmark is not None:
             rows = read_file(shipped_folder("tasks") / self._documents, self._benchmark)
             self.dataset = dict.fromkeys(self._benchmark.files, rows)
-        elif self._settings.data is not None:
+        elif self._settings.data is not None and self._benchmark is not None:
             subset = self.DATASET_NAME or ""
             self.dataset = read_splits(self._settings.data, self._benchmark, subset)
         else:
@@ -87,32 +96,39 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
     def apply_filters(self) -> list[Instance] | None:
         """Apply lm_eval's filters, then judge all responses in one batch for each judge."""
         filtered: list[Instance] | None = super().apply_filters()
+        self._gathered.clear()
         if "bypass" not in self._metric_fn_list:  # lm_eval --predict_only
             self._judge_instances(self._instances)
         return filtered
 
-    def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, Any]:
+    def process_results(self, doc: Mapping[str, Any], filtered: list[Any]) -> dict[str, Any]:
         """Give the metrics of one document: ours in a judge's row, lm_eval's own in others."""
-        if isinstance(results[0], JudgedResponses):
-            return metrics.document_metrics(results[0], self._settings.aspects)
-        inherited: dict[str, Any] = super().process_results(doc, results)
+        if isinstance(filtered[0], JudgedResponses):
+            return metrics.document_metrics(filtered[0])
+        inherited: dict[str, Any] = super().process_results(doc, filtered)
         return inherited
 
     def aggregation(self) -> dict[str, Any]:
         """Add our metrics' aggregations to lm_eval's."""
         settings = self._settings
-        ours = metrics.aggregations(settings.aspects, settings.seed, settings.resamples)
+        ours = metrics.aggregations(
+            self._metric_names(settings.reference is not None),
+            settings.seed,
+            settings.resamples,
+            self._gathered.append,
+        )
         return {**super().aggregation(), **ours}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Add our metrics to lm_eval's."""
-        ours = metrics.higher_is_better(self._settings.aspects)
-        return {**super().higher_is_better(), **ours}
+        names = self._metric_names(self._settings.reference is not None)
+        return {**super().higher_is_better(), **dict.fromkeys(names, True)}
 
     def dump_config(self) -> dict[str, Any]:
-        """Write down in lm_eval's results what has judged, and what was judged."""
+        """Write down in lm_eval's results what has judged, what was judged, and the figures."""
         config: dict[str, Any] = super().dump_config()
         settings = self._settings
+        names = list(self._judges)
         reference = None if settings.reference is None else settings.reference[0]
         config["metadata"] = {
             **config["metadata"],
@@ -121,41 +137,75 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                     name: {"spec": str(spec), **self._judges[name].describe()}
                     for name, spec in settings.specs.items()
                 },
-                "usage": {name: usage.to_json() for name, usage in self._usages.items()},
                 "reference": reference,
                 "defaults": dict(settings.defaults),
-                "aspects": list(settings.aspects),
+                "criteria": [criterion.to_json() for criterion in self._criteria],
                 "dataset": self._dataset,
                 "data": self._data_source(),
                 "seed": settings.seed,
                 "resamples": settings.resamples,
             },
         }
+        if self._gathered:
+            task_results = results.summarise(
+                str(self.task_name),
+                dict(zip(names, self._gathered, strict=True)),
+                reference,
+                settings.seed,
+                settings.resamples,
+            )
+            config |= task_results.to_json()
+            results.print_when_done(task_results)
         return config
 
-    def _refuse_names_of_filters(self) -> None:
+    def _metric_names(self, compared: bool) -> list[str]:
+        return metrics.metric_names(self._criteria, compared)
+
+    def _question_text(self, own: dict[str, Any]) -> str:
+        text = _text(own, "question")
+        if text is None and self._benchmark is None:
+            raise OptionError(
+                f"Task {own.get('task')!r} does not say what its problem is: give question: with "
+                "a field of its documents, or a Jinja template over them."
+            )
+        if text is not None:
+            return text
+        assert self._benchmark is not None
+        return self._benchmark.question
+
+    def _refuse_names_that_are_taken(self) -> None:
         for name in self._judges:
             if any(each.name == name for each in self._filters):
                 raise OptionError(
                     f"Judge {name!r} has the name of a filter of {self.task_name}; give it an "
                     f"option, as in {name}:key=value, so that its rows can be told apart."
                 )
+        taken = set(super().aggregation())
+        for criterion in self._criteria:
+            if criterion.key in taken:
+                raise OptionError(
+                    f"{self.task_name} has a metric {criterion.key!r} of its own; give the "
+                    "criterion another key."
+                )
 
     def _download_from_hub(self, dataset_kwargs: dict[str, Any] | None, **kwargs: Any) -> None:
         try:
             # In memory, so that no shuffled order is cached on disk for later runs.
             super().download({**(dataset_kwargs or {}), "keep_in_memory": True}, **kwargs)
-        except OSError as error:  # also no connection, and a data set that asks for a login
+        # Also no connection, a data set that asks for a login, and files that are not there.
+        except (OSError, DatasetsError) as error:
             reason = " ".join(str(error).split())
+            local = "; give a local folder with the metadata key data, or INSPECTOR_DATA"
             raise DataError(
-                f"Cannot load {self.DATASET_PATH} from the Hugging Face hub ({reason}); give a "
-                'local folder with --metadata \'{"data": "FOLDER"}\' or INSPECTOR_DATA.'
+                f"Cannot load the data set {self.DATASET_PATH} ({reason})"
+                f"{local if self._benchmark is not None else ''}."
             ) from error
 
     def _data_source(self) -> str:
         if self._documents is not None:
             return f"tasks/{self._documents}"
-        return str(self._settings.data or f"hub: {self.DATASET_PATH}")
+        local = self._settings.data if self._benchmark is not None else None
+        return str(local or f"hub: {self.DATASET_PATH}")
 
     def _judge_instances(self, instances: list[Instance]) -> None:
         requests = [self._requests(instance) for instance in instances]
@@ -166,29 +216,28 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         for name, nested in judged.items():
             usage = total_usage(chain.from_iterable(nested))
             if usage is not None:
-                self._usages[name] = usage
                 _LOG.info("%s, %s: %s", self.task_name, name, usage)
-        reference = self._settings.reference
-        for index, instance in enumerate(instances):
-            for name, judgements in judged.items():
-                comparison = None
-                if reference is not None and name != reference[0]:
-                    comparison = Comparison(
-                        question=requests[index][0].question,
-                        judged=judgements[index],
-                        reference=judged[reference[0]][index],
-                        judge_scale=self._judges[name].scale,
-                        reference_scale=self._judges[reference[0]].scale,
-                    )
-                instance.filtered_resps[name] = JudgedResponses(judgements[index], comparison)
+        reference = None if self._settings.reference is None else self._settings.reference[0]
+        for name, judgements in judged.items():
+            compared = judged[reference] if reference is not None and name != reference else None
+            reported = on_all_ranks(
+                metrics.with_values(self._metric_names(compared is not None), judgements)
+            )
+            for index, instance in enumerate(instances):
+                instance.filtered_resps[name] = JudgedResponses(
+                    requests[index],
+                    judgements[index],
+                    None if compared is None else compared[index],
+                    reported,
+                )
 
     def _requests(self, instance: Instance) -> list[JudgeRequest]:
         # With several processes lm_eval pads the last document with responses beyond `repeats`.
         return [
             JudgeRequest(
-                question=self._benchmark.question(instance.doc),
+                question=self._question.of(instance.doc),
                 response=response,
-                aspects=self._settings.aspects,
+                criteria=self._criteria,
                 dataset=self._dataset,
                 id=f"{self.task_name}/{instance.doc_id}",
             )
@@ -196,25 +245,35 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         ]
 
 
-def _inherit(own: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Complete our configuration by that of lm_eval's task."""
-    base = Path(lm_eval.tasks.__file__).parent / own.pop("base")
-    if not base.is_file():
-        raise DataError(
-            f"The installed lm_eval has no {base}, which {own['task']} builds on; install "
-            "lm_eval 0.4.13."
+def _benchmark(own: Mapping[str, Any]) -> Benchmark | None:
+    name = own.get("benchmark")
+    if name is None:
+        return None
+    if str(name) not in BENCHMARKS:
+        raise OptionError(one_of(str(name), BENCHMARKS, "benchmark"))
+    return BENCHMARKS[str(name)]
+
+
+def _require_responses(config: Mapping[str, Any]) -> None:
+    """Refuse a task that generates nothing, before its data set is loaded."""
+    output_type = config.get("output_type", "generate_until")
+    if output_type != "generate_until":
+        raise OptionError(
+            f"Task {config.get('task')!r} has output_type {output_type}, so there is no response "
+            "to judge; build on a task with output_type generate_until."
         )
-    own.pop("class", None)
-    config: dict[str, Any] = {**load_yaml(base), **own}
-    for key in ("tag", "group"):
-        config.pop(key, None)
-    if config.get("process_docs") is not None:
-        config["process_docs"] = processed_once(config["process_docs"], seed)
-    return config
+
+
+def _text(own: dict[str, Any], key: str) -> str | None:
+    """Take a key of ours out of a task's configuration."""
+    value = own.pop(key, None)
+    if value is not None and not isinstance(value, str):
+        raise OptionError(f"Task {own.get('task')!r}: {key} must be text, not {value!r:.60}.")
+    return value
 
 
 def _judge_nested(
-    judge: Judge, requests: list[list[JudgeRequest]], name: str, cached: bool
+    judge: Judge, requests: Sequence[Sequence[JudgeRequest]], name: str, cached: bool
 ) -> list[list[Judgement]]:
     """Judge the responses of each document, all in one batch.
 
@@ -230,6 +289,6 @@ def _judge_nested(
         )
     except InspectorError as error:
         _LOG.error("Judge %s gave up after %d of %d: %s", name, len(done), len(flat), error)
-        done += [unjudged(request, str(error)) for request in flat[len(done) :]]
+        done += [unjudged(request, str(error), scale=judge.scale) for request in flat[len(done) :]]
     following = iter(done)
     return [[next(following) for _ in of_document] for of_document in requests]

@@ -3,88 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from inspector_plugin.errors import DataError, OptionError, one_of
-from inspector_plugin.judge import Judge
-from inspector_plugin.rows import file_sha256
-from inspector_plugin.schema import (
-    BINARY,
-    MULTICLASS,
-    SCALES,
-    AspectScore,
+from inspector_plugin.data.jsonl import file_sha256
+from inspector_plugin.data.stored_scores import StoredScore, read_stored_scores
+from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.plugins.options import Backend, option
+from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion
+from inspector_plugin.schema.records import (
+    CriterionScore,
     Judgement,
     JudgeRequest,
     unscored,
 )
-from inspector_plugin.scored import iterate_scored
 
-NOT_RECORDED = "no score is recorded for this question, response and aspect"
+NOT_RECORDED = "no score is recorded for this question, response and criterion"
 _Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class RecordedOptions:
+    """The options of the judge `recorded`."""
+
+    path: str | None = option(
+        None, "file of stored scores: a judgement file, short rows, or a sample log; required"
+    )
+    scored_by: str | None = option(
+        None, "whose scores to take, where the file has those of several judges"
+    )
+    labels: str = option(
+        "multiclass", "scores as stored, or low/high quality (high: above the midpoint)", LABELS
+    )
+
+
+RECORDED = Backend(
+    name="recorded",
+    summary="stored scores, joined by question and response text",
+    factory="inspector_plugin.judges.recorded:RecordedJudge",
+    options=RecordedOptions,
+)
 
 
 class RecordedJudge(Judge):
     """Gives the scores stored in a file, joined by question and response text.
 
     Texts are joined as they are, apart from white space at their ends. A stored score may lie
-    between the labels (a mean of several raters); its label is the nearest one, 3.5 counting as 4.
-    With binary labels a score above 3 is high: label and score are 1, else 0.
+    between the labels (a mean of several raters); its label is the nearest one, halves rounded up.
+    With binary labels a score above the midpoint of its scale is high.
     """
 
-    def __init__(self, path: str | None, labels: str = "multiclass") -> None:
+    def __init__(self, options: RecordedOptions) -> None:
         """Read and check the whole file.
 
         Args:
-            path: JSONL file, plain or gzipped, with rows of `question`, `response` (or
-                `prediction`), `aspect` and `score`, a number in [1, 5].
-            labels: "multiclass" or "binary".
+            options: The file and how to read it; docs/judgement-format.md describes the formats.
 
         Raises:
-            OptionError: If no path is given, or the labels are unknown.
-            DataError: If a row is malformed, or one response has two scores for one aspect.
+            OptionError: If no path is given.
+            DataError: If a row is malformed, or one response has two scores for one criterion.
         """
-        if not path:
+        if not options.path:
             raise OptionError(
                 "Judge 'recorded' needs the file of stored scores: recorded:path=FILE."
             )
-        if labels not in SCALES:
-            raise OptionError(one_of(labels, SCALES, "labels"))
-        self.scale = SCALES[labels]
-        self._scores = _read_scores(path)
-        self._source = {"path": path, "sha256": file_sha256(path)}
+        self._binary = options.labels == "binary"
+        self.scale = BINARY if self._binary else None
+        self._stored = _read(options.path, options.scored_by)
+        self._description = {
+            "path": options.path,
+            "sha256": file_sha256(options.path),
+            "scored_by": options.scored_by,
+            "scores": len(self._stored),
+            "labels": options.labels,
+        }
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
         """Look the scores up; see `Judge.judge`."""
         return [
-            Judgement({aspect: self._look_up(request, aspect) for aspect in request.aspects})
+            Judgement({each.key: self._look_up(request, each) for each in request.criteria})
             for request in requests
         ]
 
     def describe(self) -> Mapping[str, Any]:
         """Name the file, its content's hash and the labels."""
-        return {**self._source, "scores": len(self._scores), "labels": self.scale.name}
+        return self._description
 
-    def _look_up(self, request: JudgeRequest, aspect: str) -> AspectScore:
-        score = self._scores.get(_key(request.question, request.response, aspect))
-        if score is None:
+    def _look_up(self, request: JudgeRequest, criterion: Criterion) -> CriterionScore:
+        stored = self._stored.get(_key(request.question, request.response, criterion.key))
+        if stored is None:
             return unscored(NOT_RECORDED)
-        if self.scale == BINARY:
-            high = int(score > MULTICLASS.middle)
-            return AspectScore(score=float(high), label=high)
-        return AspectScore(score=score, label=self.scale.nearest(score))
+        misfit = stored.misfit(criterion)
+        if misfit is not None:
+            return unscored(misfit)
+        if stored.score is None:
+            return unscored(f"the file holds no score: {stored.reason}")
+        scale = stored.scale or criterion.scale
+        score = CriterionScore(
+            stored.score,
+            scale.nearest(stored.score),
+            explanation=stored.explanation,
+            scale=scale,
+        )
+        return score.as_binary(scale) if self._binary else score
 
 
-def _read_scores(path: str) -> dict[_Key, float]:
-    scores: dict[_Key, float] = {}
-    for where, row in iterate_scored(path):
-        key = _key(row.question, row.response, row.aspect)
-        if scores.setdefault(key, row.score) != row.score:
+def _read(path: str, scored_by: str | None) -> dict[_Key, StoredScore]:
+    scores: dict[_Key, StoredScore] = {}
+    for stored in read_stored_scores(path, scored_by):
+        key = _key(stored.question, stored.response, stored.key)
+        first = scores.setdefault(key, stored)
+        if first.score is None:
+            scores[key] = stored
+        elif stored.score not in (None, first.score):
             raise DataError(
-                f"{where}: {row.aspect} of this response is scored {row.score:g}, but "
-                f"{scores[key]:g} in an earlier line; keep one of the two."
+                f"{stored.where}: {stored.key} of this response is scored {stored.score:g}, but "
+                f"{first.score:g} in an earlier line; keep one of the two."
             )
     return scores
 
 
-def _key(question: str, response: str, aspect: str) -> _Key:
-    return question.strip(), response.strip(), aspect
+def _key(question: str, response: str, criterion: str) -> _Key:
+    return question.strip(), response.strip(), criterion

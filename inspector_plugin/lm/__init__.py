@@ -1,1 +1,1 @@
-"""Language models: finding, loading and running them. The only room that touches transformers."""
+"""Language models: finding, loading and running them. The only place that touches transformers."""

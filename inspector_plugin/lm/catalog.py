@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,9 +13,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from inspector_plugin.errors import ModelError, OptionError, one_of
+from inspector_plugin.folders import cache_folder
 
 MANIFEST = "inspector_manifest.json"
 
@@ -55,12 +53,6 @@ CATALOG = {
         ),
     )
 }
-
-
-def cache_folder() -> Path:
-    """Where this package keeps its files: INSPECTOR_CACHE_DIR, or else the user's cache."""
-    override = os.environ.get("INSPECTOR_CACHE_DIR")
-    return Path(override).expanduser() if override else user_cache_path("inspector_plugin")
 
 
 def is_catalog_name(name: str) -> bool:

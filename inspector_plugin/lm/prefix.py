@@ -1,6 +1,6 @@
-"""Reading only once what many prompts begin with, such as the criteria of an aspect.
+"""Reading only once what many prompts begin with, such as the words of a criterion.
 
-The keys and values of the common tokens are kept, and each prompt goes on from there. What comes
+The keys and values of the common tokens are kept, and each prompt continues from there. What comes
 out is what reading each prompt in full gives, but for the last digits of floating-point sums.
 """
 
@@ -46,7 +46,7 @@ class Prefix:
     states: Mapping[tuple[int, bool], Tensor] = field(default_factory=dict)
 
     def keywords(self, attention_mask: Tensor) -> dict[str, Any]:
-        """Return what the decoder needs to go on from here.
+        """Return what the decoder needs to continue from here.
 
         Args:
             attention_mask: Of the tokens that follow, [batch, tokens].

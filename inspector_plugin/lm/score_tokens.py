@@ -58,6 +58,6 @@ def find_score_position(
             raise ModelError(
                 f"Language model {language_model.name!r} does not write the score {score} as one "
                 f"token after {text[-20:]!r} (it writes ... {pieces}), so that its logit cannot be "
-                f"read; use a smaller scale= than {max(scores)}, or another answer_prefix=."
+                f"read; judge on a scale of other labels, or with another answer_prefix=."
             )
     return ScorePosition(tuple(before), score_ids)

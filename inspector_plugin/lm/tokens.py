@@ -35,7 +35,7 @@ class Encoding:
         spans: First token and the one after the last, for each named span, each suffix, and for
             "all", which is the prompt without its suffixes.
         truncated: Whether tokens of a span were left out because the prompt was too long.
-        suffixes: The names of the spans that are suffixes. Each goes on from the prompt by itself
+        suffixes: The names of the spans that are suffixes. Each continues the prompt by itself
             and sees nothing of the others.
     """
 

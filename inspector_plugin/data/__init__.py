@@ -1,0 +1,1 @@
+"""Data: reading rows, stored scores and benchmarks, and telling problems apart."""

@@ -1,0 +1,345 @@
+"""Stored scores: what judges or people said of responses, read from any of our formats.
+
+- Judgement files, as `inspector score` and `inspector label` write them (versions 1 and 2): a row
+  for each response, with the field `judgements`.
+- Short rows, as people write them: `question`, `response`, `criterion` (or `aspect`), `score`.
+- lm_eval sample logs of our tasks.
+
+docs/judgement-format.md describes all three.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
+from inspector_plugin.data.jsonl import read_rows, text_field
+from inspector_plugin.data.problems import problem_names
+from inspector_plugin.errors import CriteriaError, DataError, one_of
+from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
+from inspector_plugin.schema.records import Judgement
+from inspector_plugin.schema.roscoe import ROSCOE
+
+RESPONSE_FIELDS = ("response", "prediction")
+CRITERION_FIELDS = ("criterion", "aspect")
+JUDGEMENTS = "judgements"
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """One score as a file holds it.
+
+    Attributes:
+        id: The problem's id; the question's text where the file has none.
+        question: The problem.
+        response: The response that was scored.
+        key: The criterion's key.
+        score: The score; None if the file says that there is none.
+        reason: Why there is none.
+        scale: The scale of the score; None where the file does not say: the criterion's own.
+        fingerprint: That of the criterion; None where the file does not say.
+        explanation: What was said in support of it.
+        where: Where it stands, such as "scores.jsonl, line 3".
+    """
+
+    id: str
+    question: str
+    response: str
+    key: str
+    score: float | None
+    reason: str | None = None
+    scale: Scale | None = None
+    fingerprint: str | None = None
+    explanation: str | None = None
+    where: str = ""
+
+    def misfit(self, criterion: Criterion) -> str | None:
+        """Say why this cannot be a score on a criterion of the same key; None if it can."""
+        if self.fingerprint not in (None, criterion.fingerprint):
+            return (
+                f"the stored score is for another criterion of the key {self.key!r} "
+                f"(fingerprint {self.fingerprint}, asked for {criterion.fingerprint})"
+            )
+        scale = self.scale or criterion.scale
+        if scale not in (criterion.scale, BINARY):
+            return f"the stored score is on {scale.name}, the criterion on {criterion.scale.name}"
+        if self.score is not None and self.score not in scale:
+            return f"the stored score {self.score:g} is outside the scale {scale.name}"
+        return None
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """A score to learn from.
+
+    Attributes:
+        id: The problem's id.
+        question: The problem.
+        response: The response that was scored.
+        criterion: The criterion.
+        score: The score.
+        scale: Its scale: that of the criterion, or `BINARY`.
+    """
+
+    id: str
+    question: str
+    response: str
+    criterion: Criterion
+    score: float
+    scale: Scale
+
+    @property
+    def label(self) -> int:
+        """The label nearest to the score."""
+        return self.scale.nearest(self.score)
+
+    @property
+    def is_high(self) -> bool:
+        """Whether the score means high quality."""
+        return self.scale.is_high(self.score)
+
+
+def read_scored(
+    path: str | Path,
+    criteria: Sequence[Criterion] | None = None,
+    scored_by: str | None = None,
+) -> list[ScoredRow]:
+    """Read the scores of a file as scores on criteria; unscored responses are left out.
+
+    Args:
+        path: The file, .jsonl or .jsonl.gz.
+        criteria: The criteria to read the scores on, matched by key, and by fingerprint where the
+            file has one; scores on others are left out. None for `roscoe` and no others.
+        scored_by: Whose scores to take, where the file has those of several judges.
+
+    Raises:
+        DataError: If the file is malformed, or a score is not for the criterion of its key.
+    """
+    by_key = {criterion.key: criterion for criterion in (ROSCOE if criteria is None else criteria)}
+    rows = []
+    for stored in read_stored_scores(path, scored_by):
+        criterion = by_key.get(stored.key)
+        if criterion is None:
+            if criteria is None:
+                raise DataError(
+                    f"{stored.where}: {one_of(stored.key, by_key, 'criterion')} Give the criteria "
+                    "of this file with --criteria."
+                )
+            continue
+        misfit = stored.misfit(criterion)
+        if misfit is not None:
+            raise DataError(f"{stored.where}: {misfit}; give the file's own with --criteria.")
+        if stored.score is not None:
+            scale = stored.scale or criterion.scale
+            rows.append(
+                ScoredRow(
+                    stored.id, stored.question, stored.response, criterion, stored.score, scale
+                )
+            )
+    return rows
+
+
+def read_stored_scores(path: str | Path, scored_by: str | None = None) -> Iterator[StoredScore]:
+    """Read all scores of a file, one by one; see `read_stored_rows`."""
+    for _, scores in read_stored_rows(path, scored_by):
+        yield from scores
+
+
+def read_stored_rows(
+    path: str | Path, scored_by: str | None = None
+) -> Iterator[tuple[dict[str, Any], list[StoredScore]]]:
+    """Read the rows of a file, each with its scores.
+
+    Args:
+        path: The file, .jsonl or .jsonl.gz.
+        scored_by: Whose scores to take, where the file has those of several judges.
+
+    Yields:
+        A row of the judgement format, or a short row, and its scores.
+
+    Raises:
+        DataError: If the file is malformed, holds no scores of that judge, or holds those of
+            several and none is named.
+    """
+    scales = _ScalesOfVersion1(Path(path))
+    judges: set[str] = set()
+    found = False
+    for number, line in read_rows(path):
+        where = f"{path}, line {number}"
+        for row in judged_rows(line, where) if is_sample_log(line) else [line]:
+            if JUDGEMENTS not in row:
+                found = True
+                yield row, [_short_row(row, where)]
+                continue
+            by_judge = judgements_of(row, where)
+            judges |= by_judge.keys()
+            chosen = _chosen(by_judge, judges, scored_by, where)
+            found = found or bool(chosen)
+            yield (
+                row,
+                [
+                    stored
+                    for name in chosen
+                    for stored in _judgement_row(row, name, by_judge[name], where, scales)
+                ],
+            )
+    if judges and not found:
+        raise DataError(f"{path}: {one_of(scored_by or '', judges, 'judge of this file')}")
+
+
+def sample(rows: Sequence[Row], most: int | None, seed: int) -> list[Row]:
+    """Draw rows without replacement, keeping their order. A larger draw holds any smaller one.
+
+    Args:
+        rows: The rows.
+        most: How many to draw; all of them if None, or if there are no more.
+        seed: Seed of the draw.
+    """
+    order = list(range(len(rows)))
+    Random(seed).shuffle(order)
+    return [rows[index] for index in sorted(order[:most])]
+
+
+def problems_of(rows: Sequence[ScoredRow]) -> list[str]:
+    """Name the problem of each row; see `problem_names`."""
+    return problem_names([row.id for row in rows], [row.question for row in rows])
+
+
+def data_sha256(rows: Iterable[ScoredRow]) -> str:
+    """Hash scored rows, whatever the order of the file's fields.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for row in rows:
+        fields = (row.id, row.question, row.response, row.criterion.key, repr(row.score))
+        digest.update("\x1f".join(fields).encode("utf-8", "surrogatepass") + b"\x1e")
+    return digest.hexdigest()
+
+
+def _short_row(row: Mapping[str, Any], where: str) -> StoredScore:
+    question = text_field(row, ("question",), where)
+    identifier = row.get("id")
+    fingerprint = row.get("fingerprint")
+    return StoredScore(
+        id=question if identifier is None else str(identifier),
+        question=question,
+        response=text_field(row, RESPONSE_FIELDS, where),
+        key=text_field(row, CRITERION_FIELDS, where),
+        score=_number(row.get("score"), where),
+        scale=_scale(row.get("scale"), where),
+        fingerprint=None if fingerprint is None else str(fingerprint),
+        where=where,
+    )
+
+
+def _judgement_row(
+    row: Mapping[str, Any],
+    judge: str,
+    judgement: Judgement,
+    where: str,
+    scales: _ScalesOfVersion1,
+) -> Iterator[StoredScore]:
+    question = text_field(row, ("question",), where)
+    response = text_field(row, RESPONSE_FIELDS, where)
+    identifier = row.get("id")
+    for key, score in judgement.scores.items():
+        scale = score.scale
+        if scale is None:
+            try:
+                scale = scales.scale_of(judge, score.probabilities)
+            except CriteriaError as error:
+                raise DataError(f"{where}: the probabilities of {key!r}: {error}.") from error
+        yield StoredScore(
+            id=question if identifier is None else str(identifier),
+            question=question,
+            response=response,
+            key=key,
+            score=None if score.score is None else _number(score.score, where),
+            reason=score.reason,
+            scale=scale,
+            fingerprint=score.fingerprint,
+            explanation=score.explanation,
+            where=where,
+        )
+
+
+def judgements_of(row: Mapping[str, Any], where: str) -> dict[str, Judgement]:
+    """Read the judgements in a row of a judgement file, by judge.
+
+    Raises:
+        DataError: If they are malformed.
+    """
+    judgements = row[JUDGEMENTS]
+    if not isinstance(judgements, Mapping):
+        raise DataError(f"{where}: field {JUDGEMENTS!r} is not an object.")
+    try:
+        return {name: Judgement.from_json(value) for name, value in judgements.items()}
+    except (KeyError, TypeError, ValueError, AttributeError, CriteriaError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{where}: its judgements cannot be read ({reason}).") from error
+
+
+def _chosen(
+    by_judge: Mapping[str, Judgement], judges: set[str], scored_by: str | None, where: str
+) -> list[str]:
+    if scored_by is not None:
+        return [scored_by] if scored_by in by_judge else []
+    if len(judges) > 1:
+        raise DataError(
+            f"{where}: there are scores by {', '.join(sorted(judges))}; say whose to take with "
+            "--scored-by NAME (of the judge recorded: scored_by=NAME)."
+        )
+    return list(by_judge)
+
+
+class _ScalesOfVersion1:
+    """Files of version 1 name no scale in their rows: OUT.run.json says which labels they have."""
+
+    def __init__(self, path: Path) -> None:
+        self._run_file = path.with_name(path.name + ".run.json")
+        self._judges: Mapping[str, Any] | None = None
+
+    def scale_of(self, judge: str, probabilities: Mapping[int, float] | None) -> Scale | None:
+        """The scale of a judge's scores; None if nothing says so."""
+        if probabilities:
+            return Scale(tuple(sorted(probabilities)))
+        if self._judges is None:
+            self._judges = self._read()
+        entry = self._judges.get(judge)
+        binary = isinstance(entry, Mapping) and entry.get("labels") == "binary"
+        return BINARY if binary else None
+
+    def _read(self) -> Mapping[str, Any]:
+        try:
+            content = json.loads(self._run_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}  # then the scores are taken to be on the criterion's own scale
+        judges = content.get("judges") if isinstance(content, Mapping) else None
+        return judges if isinstance(judges, Mapping) else {}
+
+
+def _number(value: Any, where: str) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and abs(value) < 1e9 and math.isfinite(value):
+        return float(value)
+    raise DataError(f"{where}: the score must be a number, not {value!r:.60}.")
+
+
+def _scale(value: Any, where: str) -> Scale | None:
+    if value is None:
+        return None
+    try:
+        return Scale(tuple(value))
+    except (TypeError, CriteriaError) as error:
+        raise DataError(f"{where}: field 'scale': {error}.") from error

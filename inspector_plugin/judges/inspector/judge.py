@@ -1,0 +1,260 @@
+"""The judge `inspector`: probes on a frozen language model's hidden states, without decoding.
+
+Source: Representation-as-a-Judge, arXiv 2601.22588. We differ in pooling without padding, in
+running only the layers that the probes ask for, and in averaging the probabilities of a few layers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from inspector_plugin.data.problems import problem_key
+from inspector_plugin.errors import OptionError, PackError, one_of
+from inspector_plugin.judges.inspector.layout import PromptLayout
+from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_folders import (
+    available_datasets,
+    find_pack,
+    model_folder,
+)
+from inspector_plugin.judges.inspector.packs import ProbePack, label_scale, read_pack
+from inspector_plugin.judges.inspector.probe import Probe
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.lm.batches import parse_batch_size
+from inspector_plugin.lm.forward import pooled_features
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.plan import ForwardPlan
+from inspector_plugin.lm.tokens import encode
+from inspector_plugin.schema.criteria import BINARY, Criterion
+from inspector_plugin.schema.records import (
+    CriterionScore,
+    Judgement,
+    JudgeRequest,
+    expected_score,
+)
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_DATASET = "gsm8k"
+TRUNCATED = "truncated"
+TRAINED_ON = "trained-on"
+
+
+class InspectorJudge(Judge):
+    """Scores responses by probe packs.
+
+    Multiclass packs score on each criterion's scale, binary packs 0 (low) or 1 (high quality). The
+    label is the likeliest one, the score the expected value under the probabilities.
+
+    It can judge the criteria that its probes were trained on, told by their fingerprint. A score is
+    flagged "truncated" if the prompt was too long for the language model, and "trained-on" if the
+    probe learnt from the problem: it may agree there with its reference better than elsewhere.
+    """
+
+    def __init__(self, options: InspectorOptions) -> None:
+        """Read the packs and load the language model.
+
+        Args:
+            options: Without `model`, the language model is the one that the probes were trained
+                with. Without `dataset`, the probes of a request are those of the data set that it
+                names, and of gsm8k where it names none.
+
+        Raises:
+            ModelError: If the language model cannot be loaded.
+            PackError: If there is no pack, or it was made for another language model.
+            OptionError: If an option's value cannot be used.
+        """
+        self._batch_size = parse_batch_size(options.batch_size)
+        self._labels = options.labels
+        self.scale = BINARY if options.labels == "binary" else None
+        self._dataset = options.dataset
+        self._warned: set[str] = set()
+        # The packs are read first: that is quick, and spares loading a language model in vain.
+        self._packs = _read_packs(options)
+        name = options.model or str(next(iter(self._packs.values())).language_model["name"])
+        self._language_model: LanguageModel | None = load_language_model(
+            name, options.device, options.dtype
+        )
+        self._description = self._language_model.describe()
+        for pack in self._packs.values():
+            _require_fit(pack, self._language_model)
+
+    def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
+        """Say why there is no probe for a criterion; see `Judge.cannot_judge`."""
+        name = self._name_of(dataset)
+        if name not in self._packs:
+            return (
+                f"there are no probes for the data set {name!r}, only for "
+                f"{', '.join(sorted(self._packs))}; choose with inspector:dataset=NAME, or train "
+                "some with: inspector train"
+            )
+        probe = self._packs[name].probes.get(criterion.key)
+        if probe is None:
+            return f"there is no probe for {criterion.key!r} on the data set {name!r}"
+        if probe.criterion.fingerprint != criterion.fingerprint:
+            return (
+                f"the probe for {criterion.key!r} was trained on another criterion of that key "
+                f"(fingerprint {probe.criterion.fingerprint}, asked for {criterion.fingerprint})"
+            )
+        return None
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
+        """Judge a batch; see `Judge.judge`."""
+        scores: list[dict[str, CriterionScore]] = [{} for _ in requests]
+        by_dataset: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            by_dataset.setdefault(self._dataset_of(request), []).append(index)
+        for dataset, indices in by_dataset.items():
+            self._warn_of_transfer(dataset)
+            for layout, probes in _by_prompt(self._packs[dataset]).items():
+                self._judge_prompts(dataset, layout, probes, indices, requests, scores)
+        return [
+            Judgement({key: found[key] for key in request.keys})
+            for request, found in zip(requests, scores, strict=True)
+        ]
+
+    def describe(self) -> Mapping[str, Any]:
+        """The language model, and for each data set where its probes come from."""
+        return {
+            **self._description,
+            "labels": self._labels,
+            "packs": {
+                dataset: {
+                    "trained_on": pack.dataset,
+                    "transferred": pack.transferred_to is not None,
+                    "layout": pack.training["layout"],
+                    "sha256": pack.sha256,
+                }
+                for dataset, pack in sorted(self._packs.items())
+            },
+        }
+
+    def close(self) -> None:
+        """Let go of the language model."""
+        self._language_model = None
+
+    def _name_of(self, dataset: str | None) -> str:
+        return self._dataset or dataset or DEFAULT_DATASET
+
+    def _dataset_of(self, request: JudgeRequest) -> str:
+        if not (self._dataset or request.dataset):
+            self._warn(
+                "default",
+                "No data set is named: judging by the %s probes; choose with dataset=NAME.",
+                DEFAULT_DATASET,
+            )
+        return self._name_of(request.dataset)
+
+    def _warn_of_transfer(self, dataset: str) -> None:
+        pack = self._packs[dataset]
+        if pack.transferred_to:
+            self._warn(
+                f"transfer {dataset}",
+                "Responses to %s are judged by probes trained on %s (transferred): how well they "
+                "agree with a reference there is not known.",
+                dataset,
+                pack.dataset,
+            )
+
+    def _warn(self, kind: str, message: str, *values: object) -> None:
+        """Warn once of each kind."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning(message, *values)
+
+    def _judge_prompts(
+        self,
+        dataset: str,
+        layout: PromptLayout,
+        probes: Sequence[Probe],
+        indices: Sequence[int],
+        requests: Sequence[JudgeRequest],
+        scores: list[dict[str, CriterionScore]],
+    ) -> None:
+        """Score what the requests of some indices ask of the probes that share a prompt."""
+        keys = {key for index in indices for key in requests[index].keys}
+        asked = [probe for probe in probes if probe.criterion.key in keys]
+        names = {probe.criterion.key for probe in asked}
+        chosen = [index for index in indices if names & set(requests[index].keys)]
+        if not chosen:
+            return
+        suffixes = dict(probe.layout.suffix for probe in asked if probe.layout.suffix)
+        language_model = self._open_language_model()
+        encodings = [
+            encode(language_model, layout.segments(requests[index]), suffixes=suffixes)
+            for index in chosen
+        ]
+        features = sorted(set().union(*(probe.features() for probe in asked)))
+        plan = ForwardPlan(tuple(features), self._batch_size)
+        pooled = pooled_features(language_model, encodings, plan)
+        problems = {
+            index: problem_key(layout.question(requests[index].question)) for index in chosen
+        }
+        for probe in asked:
+            scale = label_scale(probe.criterion, self._labels)
+            for index, encoding, probabilities in zip(
+                chosen, encodings, probe.probabilities(pooled), strict=True
+            ):
+                if probe.criterion.key not in requests[index].keys:
+                    continue
+                flags = self._flags(
+                    dataset, encoding.truncated, problems[index] in probe.problem_keys
+                )
+                score = expected_score(probabilities, scale)
+                scores[index][probe.criterion.key] = replace(score, flags=flags)
+
+    def _flags(self, dataset: str, truncated: bool, trained_on: bool) -> tuple[str, ...]:
+        if trained_on:
+            self._warn(
+                f"{TRAINED_ON} {dataset}",
+                "Some responses are to problems that the %s probes were trained on: those scores "
+                "are flagged %s, and agreement with a reference on them says little.",
+                self._packs[dataset].dataset,
+                TRAINED_ON,
+            )
+        flags = {TRUNCATED: truncated, TRAINED_ON: trained_on}
+        return tuple(flag for flag, holds in flags.items() if holds)
+
+    def _open_language_model(self) -> LanguageModel:
+        if self._language_model is None:
+            raise RuntimeError("this judge is closed")
+        return self._language_model
+
+
+def _read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
+    """Read the packs of a language model: that of one data set, or of all that there are."""
+    root = Path(options.probes) if options.probes else None
+    folder = model_folder(root, options.model)
+    available = available_datasets(folder, options.labels)
+    if options.dataset is not None and options.dataset not in available:
+        raise OptionError(
+            one_of(options.dataset, available, f"data set of {options.labels} probes in {folder}")
+            + " Train probes for it with: inspector train"
+        )
+    datasets = [options.dataset] if options.dataset else available
+    return {name: read_pack(find_pack(folder, name, options.labels)) for name in datasets}
+
+
+def _require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
+    wanted = pack.language_model
+    if language_model.fingerprint == wanted["fingerprint"]:
+        return
+    raise PackError(
+        f"The probes in {pack.folder} were trained on {wanted['name']!r} (hidden size "
+        f"{wanted['hidden_size']}, weights {wanted['fingerprint'][:12]}), and "
+        f"{language_model.name!r} has hidden size {language_model.hidden_size}, weights "
+        f"{language_model.fingerprint[:12]}: judge with model={wanted['name']}, or train "
+        f"probes for {language_model.name!r} with: inspector train"
+    )
+
+
+def _by_prompt(pack: ProbePack) -> dict[PromptLayout, list[Probe]]:
+    """Group probes by what their layouts share, so that each prompt is run once."""
+    groups: dict[PromptLayout, list[Probe]] = {}
+    for probe in pack.probes.values():
+        groups.setdefault(probe.layout.shared, []).append(probe)
+    return groups

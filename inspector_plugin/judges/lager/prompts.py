@@ -1,0 +1,129 @@
+"""The prompts: one question for one score on one criterion.
+
+What the criterion, the problem and the response say stands in spans where it is not ours: special
+tokens in it are ordinary characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from inspector_plugin.errors import OptionError
+from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.tokens import Segment
+from inspector_plugin.schema.criteria import RUBRIC, Criterion, Scale
+from inspector_plugin.schema.records import JudgeRequest
+from inspector_plugin.schema.roscoe import ROSCOE
+
+_PLACE = "USER-MESSAGE-CONTENT"
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """What surrounds a request.
+
+    Attributes:
+        opening: What the chat template puts before the user's message; "" for a raw prompt.
+        ending: What follows the user's message, up to where the model begins to write.
+        answer_prefix: What the model's answer begins with; "" where the model writes feedback.
+        chat: Whether the chat template is used.
+        reasoning: Whether the model writes feedback first.
+    """
+
+    opening: str
+    ending: str
+    answer_prefix: str
+    chat: bool
+    reasoning: bool
+
+    def closing(self, scale: Scale) -> str:
+        """What follows the response, up to where the score (or the feedback) is written."""
+        return _ask(scale, self.reasoning) + self.ending + self.answer_prefix
+
+    def segments(self, request: JudgeRequest, criterion: Criterion) -> list[Segment]:
+        """Lay out a request up to the end of the response; `closing` follows."""
+        return [
+            *self._task(criterion),
+            Segment(request.question, "question"),
+            Segment("\n\nResponse:\n"),
+            Segment(request.response, "response"),
+        ]
+
+    def fingerprint(self) -> str:
+        """Hash all that the prompts say besides the criterion.
+
+        Returns:
+            16 hexadecimal digits.
+        """
+        digest = hashlib.sha256(f"{self.opening}\x1f".encode())
+        request = JudgeRequest("", "")
+        for criterion in (*ROSCOE, Criterion(RUBRIC, "", "-"), Criterion("own", "", "-")):
+            digest.update(f"{self.closing(criterion.scale)}\x1f".encode())
+            for segment in self.segments(request, criterion):
+                digest.update(segment.text.encode() + b"\x1f")
+        return digest.hexdigest()[:16]
+
+    def _task(self, criterion: Criterion) -> list[Segment]:
+        if criterion.key == RUBRIC and not criterion.anchors:
+            return [
+                Segment(f"{self.opening}Rate a response to a problem by this rubric.\n\n"),
+                Segment(criterion.definition, "rubric"),
+                Segment("\n\nProblem:\n"),
+            ]
+        lines = [f"{label}: {text}\n" for label, text in criterion.anchors.items()]
+        anchors = "".join([*lines, "\n"] if lines else [])
+        opening = Segment(f"{self.opening}Rate the")
+        # The blank is the criterion's: tokenizers draw it into one token with the word after it.
+        words = (
+            f" {criterion.title.lower()} of a response to a problem. {criterion.definition}\n\n"
+            f"{anchors}Problem:\n"
+        )
+        if criterion in ROSCOE:  # our own words, in one piece with what surrounds them
+            return [Segment(opening.text + words)]
+        return [opening, Segment(words, "criterion")]
+
+
+def make_prompt_form(
+    language_model: LanguageModel, chat: bool | None, answer_prefix: str, reasoning: bool
+) -> PromptForm:
+    """Decide on chat template or raw prompt, and write what follows the response.
+
+    Args:
+        language_model: Whose chat template counts.
+        chat: Whether to use the chat template; None uses it where there is one.
+        answer_prefix: What the model's answer begins with; the score comes right after it.
+        reasoning: Whether the model writes feedback first. The prefix is then left to the model.
+
+    Raises:
+        OptionError: If the chat template is asked for and there is none.
+    """
+    has_template = bool(language_model.tokenizer.chat_template)
+    if chat and not has_template:
+        raise OptionError(
+            f"chat=true: language model {language_model.name!r} has no chat template; leave chat "
+            "out, or give chat=false."
+        )
+    opening, ending = (
+        _template(language_model) if chat or (chat is None and has_template) else ("", "\n")
+    )
+    return PromptForm(opening, ending, "" if reasoning else answer_prefix, bool(opening), reasoning)
+
+
+def _template(language_model: LanguageModel) -> tuple[str, str]:
+    """What the chat template puts before and after a user's message."""
+    text: str = language_model.tokenizer.apply_chat_template(
+        [{"role": "user", "content": _PLACE}], tokenize=False, add_generation_prompt=True
+    )
+    before, _, after = text.partition(_PLACE)
+    return before, after
+
+
+def _ask(scale: Scale, reasoning: bool) -> str:
+    numbers = f"a whole number from {scale.minimum} to {scale.maximum}"
+    if not reasoning:
+        return f"\n\nReturn only the score, {numbers}."
+    return (
+        "\n\nWrite brief feedback on the response. Then end with a line of the form "
+        f'"Score: N", where N is {numbers}.'
+    )

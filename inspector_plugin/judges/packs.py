@@ -1,0 +1,109 @@
+"""What the packs of all judges share: cards, arrays, and the hashes that tie them together.
+
+A pack is a folder of `card.json` and safetensors files. The card names the SHA-256 of each file,
+and each file holds the SHA-256 of what the card says of it, so that neither can change without the
+other. Loading one runs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from inspector_plugin.errors import PackError
+
+CARD = "card.json"
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def sha256_of(content: Any) -> str:
+    """Hash plain values, whatever the order of their keys; 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_card(folder: Path, newest: int, missing: str) -> dict[str, Any]:
+    """Read the card in a pack's folder.
+
+    Args:
+        folder: The folder.
+        newest: The newest format version that is read.
+        missing: What to say where there is no card.
+
+    Raises:
+        PackError: If there is none, it is not JSON, or of a newer format.
+    """
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PackError(missing) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise PackError(f"Cannot read {path}: {error}") from error
+    version = card.get("format_version") if isinstance(card, dict) else None
+    if type(version) is not int or version < 1:
+        raise PackError(f"{path} is not the card of a pack: it has no format_version.")
+    if version > newest:
+        raise PackError(
+            f"{path} has format version {version}, and this version of inspector_plugin reads up "
+            f"to {newest}; upgrade inspector_plugin."
+        )
+    return dict(card)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the card of a pack, replacing the one there."""
+    _replace(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Arrays, card_sha256: str) -> str:
+    """Write arrays that belong to what a card says.
+
+    Args:
+        path: The file.
+        arrays: The arrays.
+        card_sha256: Hash of what the card says of them.
+
+    Returns:
+        The SHA-256 of the file, for the card.
+    """
+    kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content: bytes = save(kept, metadata={"card_sha256": card_sha256})
+    _replace(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_arrays(path: Path, sha256: Any) -> tuple[dict[str, npt.NDArray[Any]], str | None]:
+    """Read arrays and check that they are those that a card names.
+
+    Args:
+        path: The file.
+        sha256: Its SHA-256 according to the card.
+
+    Returns:
+        The arrays, and the hash of what the card said when they were written.
+
+    Raises:
+        PackError: If the file cannot be read or is another one.
+    """
+    try:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise PackError(f"{path} is not the file that {CARD} describes: its SHA-256 differs.")
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return arrays, (file.metadata() or {}).get("card_sha256")
+    except (OSError, SafetensorError) as error:
+        raise PackError(f"Cannot read {path}: {error}") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_bytes(content)
+    scratch.replace(path)

@@ -1,0 +1,1 @@
+"""The judge `prompt`: asking a language model for a score and a justification."""

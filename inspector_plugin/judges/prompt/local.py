@@ -1,0 +1,97 @@
+"""Replies from a language model on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Replies, Reply, Token
+from inspector_plugin.judges.prompt.options import PromptOptions
+from inspector_plugin.lm.batches import parse_batch_size, run_in_batches
+from inspector_plugin.lm.generation import Generation, candidate_ids, encode_chat, generate
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.schema.usage import Usage
+
+
+class LocalModel:
+    """Generates replies greedily with transformers; a `Source`."""
+
+    def __init__(self, options: PromptOptions) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+        """
+        self._options = options
+        self._batch_size = parse_batch_size(options.batch_size)
+        self._language_model: LanguageModel = load_language_model(
+            str(options.model), options.device, options.dtype
+        )
+        self._candidates: dict[tuple[int, ...], Mapping[int, str]] = {}
+
+    def replies(self, conversations: Sequence[Conversation]) -> Replies:
+        """Generate in batches of prompts of similar length; see `Source.replies`."""
+        prompts: dict[int, list[int]] = {}
+        room = self._language_model.max_tokens - self._options.reply_tokens
+        for position, conversation in enumerate(conversations):
+            chat = [message.to_json() for message in conversation.messages]
+            prompt = encode_chat(self._language_model, chat)
+            if len(prompt) > room:
+                reason = (
+                    f"the prompt of {len(prompt)} tokens and a reply of "
+                    f"{self._options.reply_tokens} are longer than the model's context"
+                )
+                yield [(position, Refusal(reason, transient=False))]
+            else:
+                prompts[position] = prompt
+        positions = list(prompts)
+        labels = tuple(sorted({label for each in conversations for label in each.labels}))
+        candidates = self._candidates_for(labels) if self._options.logprobs else None
+
+        def run(places: list[int]) -> tuple[list[Generation], float]:
+            started = time.monotonic()
+            generations = generate(
+                self._language_model,
+                [prompts[positions[place]] for place in places],
+                self._options.reply_tokens,
+                candidates,
+            )
+            return generations, (time.monotonic() - started) / len(places)
+
+        lengths = [len(prompts[p]) + self._options.reply_tokens for p in positions]
+        batches = run_in_batches(self._language_model, lengths, self._batch_size, run)
+        for places, (generations, seconds) in batches:
+            yield [
+                (positions[place], _reply(generation, len(prompts[positions[place]]), seconds))
+                for place, generation in zip(places, generations, strict=True)
+            ]
+
+    def _candidates_for(self, labels: tuple[int, ...]) -> Mapping[int, str]:
+        """Find the tokens that spell labels; that takes a look at the whole vocabulary."""
+        if labels not in self._candidates:
+            texts = [str(label) for label in labels]
+            self._candidates[labels] = candidate_ids(self._language_model, texts)
+        return self._candidates[labels]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Name the model, its weights and its number format."""
+        return {**self._language_model.describe(), "max_tokens": self._options.reply_tokens}
+
+    def close(self) -> None:
+        """Leave the model to whoever else uses it; memory is freed with the last user."""
+
+
+def _reply(generation: Generation, prompt_tokens: int, seconds: float) -> Reply:
+    usage = Usage(
+        calls=1,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=generation.completion_tokens,
+        seconds=seconds,
+    )
+    tokens = generation.tokens
+    return Reply(
+        text=generation.text,
+        usage=usage,
+        tokens=None if tokens is None else tuple(Token(text, row) for text, row in tokens),
+    )

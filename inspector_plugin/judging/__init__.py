@@ -1,0 +1,1 @@
+"""Judging: what a judge is, and the one pipeline from requests to judgements."""

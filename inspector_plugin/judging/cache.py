@@ -1,0 +1,203 @@
+"""The judge cache: every judgement that is finished, on disk before it is counted.
+
+One SQLite file serves all judges and any number of processes. A judgement is found again by
+everything that determines it: the judge's description (model, prompts, sampling, ...), the problem,
+the response, the fingerprints of the criteria and the data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspector_plugin.errors import DataError
+from inspector_plugin.folders import cache_folder
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.schema.records import Judgement, JudgeRequest, reused
+
+FORMAT = 2
+_BUSY_SECONDS = 60.0
+_KEYS_AT_ONCE = 500
+_TABLE = """
+CREATE TABLE IF NOT EXISTS judgements (
+    key TEXT PRIMARY KEY, judge TEXT NOT NULL, created REAL NOT NULL, judgement TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What the judge cache holds.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        judgements: Number of judgements by kind of judge.
+    """
+
+    path: Path
+    bytes: int
+    judgements: dict[str, int]
+
+
+def cache_path() -> Path:
+    """Where the judge cache is: in INSPECTOR_CACHE_DIR, or else in the user's cache."""
+    return cache_folder() / "judgements.sqlite"
+
+
+class JudgeCache:
+    """Finished judgements on disk."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open the cache, making it if there is none.
+
+        Args:
+            path: The file; `cache_path()` if None.
+
+        Raises:
+            DataError: If the file cannot be opened, or is of another format.
+        """
+        self.path = path or cache_path()
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+            self._database = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(_TABLE)
+            found = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if found == 1:  # its keys and judgements are of another form
+                with self._database:  # committed at once: an open transaction locks others out
+                    self._database.execute("DELETE FROM judgements")
+            elif found not in (0, FORMAT):
+                raise DataError(
+                    f"The judge cache {self.path} has format {found}, this version reads {FORMAT}; "
+                    "upgrade inspector_plugin, or set INSPECTOR_CACHE_DIR to another folder."
+                )
+            self._database.execute(f"PRAGMA user_version={FORMAT}")
+
+    def get(self, keys: Sequence[str]) -> dict[str, Judgement]:
+        """Look judgements up.
+
+        Returns:
+            Those found, by key, each with the usage of a judgement that is reused.
+        """
+        found: dict[str, Judgement] = {}
+        with self._explained():
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[start : start + _KEYS_AT_ONCE]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key, judgement FROM judgements WHERE key IN ({marks})"
+                for key, text in self._database.execute(query, some):
+                    found[key] = reused(Judgement.from_json(json.loads(text)))
+        return found
+
+    def keys(self, judge: Judge, requests: Sequence[JudgeRequest]) -> list[str]:
+        """Hash everything that determines the judgements of requests.
+
+        Returns:
+            One key for each request, 64 hexadecimal digits.
+        """
+        scale = None if judge.scale is None else judge.scale.labels
+        identity = [FORMAT, _kind(judge), scale, dict(judge.describe())]
+        start = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+        keys = []
+        for request in requests:
+            digest = start.copy()
+            # What a problem is called changes no score.
+            asked = [
+                request.question,
+                request.response,
+                request.dataset,
+                [criterion.fingerprint for criterion in request.criteria],
+            ]
+            digest.update(json.dumps(asked).encode())
+            keys.append(digest.hexdigest())
+        return keys
+
+    def put(self, judge: Judge, judgements: Sequence[tuple[str, Judgement]]) -> None:
+        """Keep judgements, but for those that lack what may be there when asked for again.
+
+        They are on disk when this returns, and outlive the end of the process, however it comes.
+
+        Args:
+            judge: The judge.
+            judgements: Each judgement with its key.
+        """
+        now = time.time()
+        rows = [
+            (key, _kind(judge), now, json.dumps(judgement.to_json()))
+            for key, judgement in judgements
+            if not any(score.transient for score in judgement.scores.values())
+        ]
+        with self._explained(), self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)", rows
+            )
+
+    def info(self) -> CacheInfo:
+        """Count what there is."""
+        with self._explained():
+            rows = self._database.execute("SELECT judge, COUNT(*) FROM judgements GROUP BY judge")
+            judgements = dict(rows.fetchall())
+        files = self.path.parent.glob(self.path.name + "*")
+        return CacheInfo(self.path, sum(file.stat().st_size for file in files), judgements)
+
+    def clear(self, judge: str | None = None) -> int:
+        """Forget the judgements of one kind of judge, or all.
+
+        Returns:
+            How many there were.
+        """
+        with self._explained():
+            condition, values = ("WHERE judge = ?", (judge,)) if judge is not None else ("", ())
+            count = self._database.execute(f"DELETE FROM judgements {condition}", values).rowcount
+            self._database.commit()
+            self._database.execute("VACUUM")
+        return int(count)
+
+    def close(self) -> None:
+        """Close the file. Closing twice is allowed."""
+        self._database.close()
+
+    def __enter__(self) -> JudgeCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(
+                f"Cannot use the judge cache {self.path}: {error}. Set INSPECTOR_CACHE_DIR to "
+                "another folder, delete the file, or judge with --no-cache."
+            ) from error
+
+
+@contextmanager
+def opened_cache(enabled: bool = True) -> Iterator[JudgeCache | None]:
+    """Open the judge cache for a command; None if it is switched off.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    if not enabled:
+        yield None
+        return
+    with JudgeCache() as cache:
+        yield cache
+
+
+def _kind(judge: Judge) -> str:
+    return f"{type(judge).__module__}.{type(judge).__qualname__}"

@@ -1,1 +1,0 @@
-"""Probes: features of a language model, fitting and choosing classifiers, packs on disk."""

@@ -1,1 +1,0 @@
-"""Judging by asking a language model: prompts, replies, and where the replies come from."""

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from inspector_plugin.judges.lager import LagerJudge
-from inspector_plugin.lager.options import DEFAULT_MODEL
+from inspector_plugin.data.stored_scores import read_scored
+from inspector_plugin.judges.lager.judge import LagerJudge
+from inspector_plugin.judges.lager.options import DEFAULT_MODEL, LagerOptions
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.schema import JudgeRequest
-from inspector_plugin.scored import read_scored
+from inspector_plugin.schema.records import JudgeRequest
 
 PADDED = 2048
 NEW_TOKENS = 10
@@ -49,7 +49,7 @@ class Naive:
 
     @torch.inference_mode()
     def _score(self, request: JudgeRequest) -> float:
-        point = self._judge.point(request, request.aspects[0])
+        point = self._judge.point(request, request.criteria[0])
         token_ids = point.encoding.token_ids
         ids = torch.zeros((1, PADDED), dtype=torch.long)
         mask = torch.zeros((1, PADDED), dtype=torch.long)
@@ -73,13 +73,13 @@ class Naive:
 def judge_scores(judge: LagerJudge, requests: Sequence[JudgeRequest]) -> Scores:
     """Judge requests by the judge."""
     judged = judge.judge(requests)
-    scores = [next(iter(judgement.aspects.values())).score for judgement in judged]
+    scores = [next(iter(judgement.scores.values())).score for judgement in judged]
     return [float("nan") if score is None else score for score in scores]
 
 
 def make_sides(model: str) -> dict[str, Callable[[Sequence[JudgeRequest]], Scores]]:
     """Make both sides over one loaded model."""
-    judge = LagerJudge(model, preset="released-code")
+    judge = LagerJudge(LagerOptions(model=model, preset="released-code"))
     naive = Naive(judge, model)
     return {"naive": naive.scores, "lager": lambda requests: judge_scores(judge, requests)}
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--side", choices=("naive", "lager"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     requests = [
-        JudgeRequest(row.question, row.response, (row.aspect,))
+        JudgeRequest(row.question, row.response, (row.criterion,))
         for row in read_scored(options.data)[: options.rows]
     ]
     if options.side:

@@ -20,29 +20,32 @@ from typing import Any
 
 import numpy as np
 
-from inspector_plugin.agreement import OVERALL
-from inspector_plugin.aspects import RUBRIC
-from inspector_plugin.lager.aggregation import Array, aggregate
-from inspector_plugin.lager.extraction import extract_logits
-from inspector_plugin.lager.figures import (
+from inspector_plugin.agreement.compare import OVERALL
+from inspector_plugin.data.jsonl import read_rows
+from inspector_plugin.data.requests import problems_of_requests
+from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.judges.lager.aggregation import Array, aggregate
+from inspector_plugin.judges.lager.extraction import extract_logits
+from inspector_plugin.judges.lager.figures import (
     Labelled,
-    agreement_by_aspect,
+    agreement_by_criterion,
     held_out_probabilities,
     probabilities_of,
     spearman_by_state,
     to_json,
 )
-from inspector_plugin.lager.options import ANSWER_PREFIX, DEFAULT_MODEL
-from inspector_plugin.lager.plots import plot_layers
-from inspector_plugin.lager.presets import PRESETS, Aggregation, altered
-from inspector_plugin.lager.prompts import make_prompt_form
-from inspector_plugin.lager.tuning import TuningPlan, tune
+from inspector_plugin.judges.lager.options import ANSWER_PREFIX, DEFAULT_MODEL
+from inspector_plugin.judges.lager.plan import TuningPlan
+from inspector_plugin.judges.lager.plots import plot_layers
+from inspector_plugin.judges.lager.presets import PRESETS, Aggregation, altered
+from inspector_plugin.judges.lager.prompts import make_prompt_form
+from inspector_plugin.judges.lager.tuning import tune
+from inspector_plugin.lm.feature_store import FeatureStore
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.probing.features import FeatureStore
-from inspector_plugin.problems import problem_names
-from inspector_plugin.rows import read_rows
-from inspector_plugin.schema import MULTICLASS, JudgeRequest
-from inspector_plugin.scored import read_scored, sample
+from inspector_plugin.report.tables import interval
+from inspector_plugin.schema.criteria import MULTICLASS, own_rubric
+from inspector_plugin.schema.records import JudgeRequest
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 FILES = {
     "gsm8k": "gsm8k.deepseek-v3.jsonl",
@@ -71,32 +74,29 @@ def requests_of(path: Path, rows: int | None, seed: int) -> tuple[list[JudgeRequ
         read = sample([row for _, row in read_rows(path)], rows, seed)
         requests = [
             JudgeRequest(
-                row["question"], row["response"], (RUBRIC,), id=str(row["id"]), rubric=row["rubric"]
+                row["question"], row["response"], (own_rubric(row["rubric"]),), id=str(row["id"])
             )
             for row in read
         ]
         return requests, [statistics.fmean(row["scores"]) for row in read]
     scored = [row for row in read_scored(path) if row.question.strip() and row.response.strip()]
     scored = sample(scored, rows, seed)
-    requests = [JudgeRequest(r.question, r.response, (r.aspect,), id=r.id) for r in scored]
+    requests = [JudgeRequest(r.question, r.response, (r.criterion,), id=r.id) for r in scored]
     return requests, [row.score for row in scored]
 
 
 def read_data(options: argparse.Namespace, name: str) -> dict[bool, Labelled]:
     """Read the logits of a data set, without and with the final norm."""
     language_model = load_language_model(options.model)
-    form = make_prompt_form(
-        language_model, MULTICLASS.maximum, None, ANSWER_PREFIX, reasoning=False
-    )
+    form = make_prompt_form(language_model, None, ANSWER_PREFIX, reasoning=False)
     path = Path(options.reference, FILES[name])
     requests, scores = requests_of(path, getattr(options, f"{name}_rows"), options.seed)
-    logits = extract_logits(language_model, form, requests, FeatureStore())
-    problems = problem_names([str(r.id) for r in requests], [r.question for r in requests])
+    logits = extract_logits(language_model, form, requests, MULTICLASS, FeatureStore())
     data = Labelled(
         logits[:, 0],
         np.array(scores),
-        tuple(request.aspects[0] for request in requests),
-        tuple(f"{name}/{problem}" for problem in problems),
+        tuple(request.keys[0] for request in requests),
+        tuple(f"{name}/{problem}" for problem in problems_of_requests(requests)),
         MULTICLASS,
     )
     return {False: data, True: replace(data, logits=logits[:, 1])}
@@ -107,7 +107,7 @@ def joined(first: Labelled, second: Labelled) -> Labelled:
     return Labelled(
         np.concatenate([first.logits, second.logits]),
         np.concatenate([first.scores, second.scores]),
-        first.aspects + second.aspects,
+        first.keys + second.keys,
         first.problems + second.problems,
         MULTICLASS,
     )
@@ -122,7 +122,7 @@ def tuned_probabilities(
     both = joined(own["gsm8k"], own["gpqa"])
     held_out = held_out_probabilities(both, aggregation, plan, folds=5)
     states = aggregation.states(both.logits.shape[1])
-    learnt = tune(both.logits, both.scores, MULTICLASS.labels, states, aggregation.combine, plan)
+    learnt = tune(both.logits, both.scores, MULTICLASS, states, aggregation.combine, plan)
     size = len(own["gsm8k"].scores)
     vicuna = aggregate(own["vicuna"].logits, learnt.weights, aggregation.combine)
     return {"gsm8k": held_out[:size], "gpqa": held_out[size:], "vicuna": vicuna}
@@ -139,8 +139,8 @@ def measure(data: Mapping[str, dict[bool, Labelled]], seed: int) -> dict[str, An
             probabilities = {k: probabilities_of(part, aggregation) for k, part in own.items()}
         figures[name] = {
             source: {
-                aspect: to_json(compared)
-                for aspect, compared in agreement_by_aspect(
+                key: to_json(compared)
+                for key, compared in agreement_by_criterion(
                     part, probabilities[source], aggregation.score, seed
                 ).items()
             }
@@ -151,12 +151,9 @@ def measure(data: Mapping[str, dict[bool, Labelled]], seed: int) -> dict[str, An
 
 def cell(estimate: Mapping[str, float | None] | None) -> str:
     """Write a figure with its interval, without leading zeros."""
-    if estimate is None:
+    if estimate is None or estimate["value"] is None:
         return "-"
-    value, low, high = (
-        f"{estimate[end]:.2f}".replace("0.", ".", 1) for end in ("value", "low", "high")
-    )
-    return f"{value} [{low}, {high}]"
+    return interval(estimate["value"], estimate["low"], estimate["high"])
 
 
 def print_table(figures: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> None:
@@ -185,8 +182,8 @@ def main() -> None:
     print(f"Spearman with the reference scores, 95% interval; rows: {counts}\n")
     print_table(figures, {f"{name}, all": (name, OVERALL) for name in FILES})
     for name in ("gsm8k", "gpqa"):
-        aspects = [key for key in figures["direct"][name] if key != OVERALL]
-        print_table(figures, {f"{name}, {key}": (name, key) for key in aspects})
+        keys = [key for key in ROSCOE_KEYS if key in figures["direct"][name]]
+        print_table(figures, {f"{name}, {key}": (name, key) for key in keys})
     curves = {
         f"{name}, {label}": spearman_by_state(variants[norm])
         for name, variants in data.items()
@@ -201,7 +198,7 @@ def main() -> None:
         both = joined(data["gsm8k"][True], data["gpqa"][True])
         states = range(both.logits.shape[1])
         plan = TuningPlan(seed=options.seed)
-        learnt = tune(both.logits, both.scores, MULTICLASS.labels, states, "logits", plan)
+        learnt = tune(both.logits, both.scores, MULTICLASS, states, "logits", plan)
         normed = {name: curves[f"{name}, final norm"] for name in FILES}
         plot_layers(options.plot, normed, learnt.weights)
 

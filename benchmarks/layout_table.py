@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from inspector_plugin.aspects import ASPECT_KEYS
-from inspector_plugin.probing.packs import CARD, read_card
+from inspector_plugin.judges.inspector.packs import card_entries, read_card
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 LABELS = ("multiclass", "binary")
 
@@ -27,7 +28,7 @@ def main(folders: list[str]) -> None:
     for dataset in dict.fromkeys(card["dataset"] for card in own):
         for labels in LABELS:
             print(f"\n{dataset}, {labels}\n\n| layout | up to layer | mean | ", end="")
-            print(" | ".join(ASPECT_KEYS) + " |\n|" + " --- |" * (3 + len(ASPECT_KEYS)))
+            print(" | ".join(ROSCOE_KEYS) + " |\n|" + " --- |" * (3 + len(ROSCOE_KEYS)))
             for card in own:
                 if (card["dataset"], card["labels"]) == (dataset, labels):
                     print("| " + " | ".join(row(card)) + " |")
@@ -35,14 +36,13 @@ def main(folders: list[str]) -> None:
 
 def row(card: dict[str, object]) -> list[str]:
     """The cells of one pack: macro F1 with its interval."""
-    training, aspects = card["training"], card["aspects"]
+    training, entries = card["training"], card_entries(card)
     assert isinstance(training, dict)
-    assert isinstance(aspects, dict)
-    top = max(int(member["layer"]) for entry in aspects.values() for member in entry["members"])
+    top = max(int(member["layer"]) for entry in entries.values() for member in entry["members"])
     figures = [
-        aspects[key]["figures"]["nested_cross_validation"]["macro_f1"]
-        for key in ASPECT_KEYS
-        if key in aspects
+        entries[key]["figures"]["nested_cross_validation"]["macro_f1"]
+        for key in ROSCOE_KEYS
+        if key in entries
     ]
     mean = sum(figure["value"] for figure in figures) / len(figures)
     cells = [f"{f['value']:.2f} [{f['low']:.2f}, {f['high']:.2f}]" for f in figures]

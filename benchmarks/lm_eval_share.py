@@ -2,8 +2,8 @@
 
     python benchmarks/lm_eval_share.py --data ../shared/data --limit 200
 
-Evaluates the judge's own language model on gsm8k_inspector, all five aspects judged, and prints the
-seconds of both parts, their ratio, and how often weights were read.
+Evaluates the judge's own language model on gsm8k_inspector, all five criteria judged, and prints
+the seconds of both parts, their ratio, and how long reading weights took.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM
 
+from inspector_plugin.folders import shipped_folder
 from inspector_plugin.harness import task as harness_task
 from inspector_plugin.lm.catalog import installed_folder
-from inspector_plugin.shipped import shipped_folder
 
 MODEL = "smollm2-135m-instruct"
 

@@ -4,7 +4,8 @@
 
 The plain pass is transformers' own call, each prompt alone and in full, all hidden states kept;
 what the probes take in is pooled from them here. The packs that ship, or those of --packs, both
-kinds of labels. Prints how many labels are equal and the greatest difference of a score.
+kinds of labels. Prints how many labels are equal and the greatest difference of a score, before
+`judge_all` rounds scores to four digits.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from inspector_plugin.aspects import ASPECT_KEYS
-from inspector_plugin.judges.probe import InspectorJudge
-from inspector_plugin.judging import judge_all
+from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.judges.inspector.judge import InspectorJudge
+from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
+from inspector_plugin.judges.inspector.packs import label_scale, read_pack
+from inspector_plugin.judges.inspector.probe import Probe
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.plan import Feature
 from inspector_plugin.lm.tokens import encode
-from inspector_plugin.probing.folders import find_pack, model_folder
-from inspector_plugin.probing.packs import read_pack
-from inspector_plugin.probing.probe import Probe
-from inspector_plugin.schema import SCALES, JudgeRequest
-from inspector_plugin.scored import read_scored, sample
+from inspector_plugin.schema.records import JudgeRequest
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 MODEL = "smollm2-135m-instruct"
 LABELS = ("multiclass", "binary")
@@ -69,18 +70,19 @@ def compare(packs: Path | None, requests: Sequence[JudgeRequest]) -> None:
     plain = PlainPass(load_language_model(MODEL))
     judged, probes = {}, {}
     for labels in LABELS:
-        with InspectorJudge(MODEL, str(packs) if packs else None, labels=labels) as judge:
-            judged[labels] = judge_all(judge, requests)
+        options = InspectorOptions(model=MODEL, probes=str(packs) if packs else None, labels=labels)
+        with InspectorJudge(options) as judge:
+            judged[labels] = judge.judge(requests)  # as it is: `judge_all` would round
         probes[labels] = read_pack(find_pack(model_folder(packs, MODEL), "gsm8k", labels)).probes
     equal: dict[str, list[bool]] = {labels: [] for labels in LABELS}
     difference = dict.fromkeys(LABELS, 0.0)
     for place, request in enumerate(tqdm(requests)):
-        for aspect in ASPECT_KEYS:
+        for key in ROSCOE_KEYS:
             for labels in LABELS:
-                score, probe = judged[labels][place].aspects[aspect], probes[labels][aspect]
+                score, probe = judged[labels][place].scores[key], probes[labels][key]
                 assert score.score is not None, score.reason
                 [probabilities] = probe.probabilities(plain.features(probe, request))
-                scale = np.array(SCALES[labels].labels)
+                scale = np.array(label_scale(probe.criterion, labels).labels)
                 equal[labels].append(int(scale[probabilities.argmax()]) == score.label)
                 off = abs(float(probabilities @ scale) - score.score)
                 difference[labels] = max(difference[labels], off)

@@ -10,14 +10,23 @@ afterwards, on other rows (arXiv 2601.22588).
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.aspects import ASPECT_KEYS
-from inspector_plugin.probing.packs import CARD, read_card
-from inspector_plugin.report.packs import COLUMNS, pack_rows
-from inspector_plugin.shipped import shipped_folder
+from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.packs import card_entries, read_card
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
+# Heading, figure in the card and its statistic.
+COLUMNS = (
+    ("macro F1", "nested_cross_validation", "macro_f1"),
+    ("surface counts", "surface_counts", "macro_f1"),
+    ("surface words", "surface_words", "macro_f1"),
+    ("chance", "chance", "macro_f1"),
+    ("spearman", "nested_cross_validation", "spearman"),
+)
 PUBLISHED = {
     ("gsm8k", "multiclass"): (".394", ".527", "-", ".524", ".405"),
     ("gsm8k", "binary"): (".763", ".752", ".707", ".787", ".762"),
@@ -27,7 +36,7 @@ PUBLISHED = {
 
 
 def main() -> None:
-    """Print a table for each pack and the means over its aspects."""
+    """Print a table for each pack and the means over its criteria."""
     for path in sorted(shipped_folder("probes").glob(f"*/*/*/{CARD}"), reverse=True):
         card = read_card(path.parent)
         if not card["transferred"]:
@@ -37,15 +46,26 @@ def main() -> None:
 def print_pack(card: dict[str, Any], path: Path) -> None:
     """Print one pack."""
     dataset, labels = card["dataset"], card["labels"]
-    columns = (*COLUMNS, "published (Qwen3-1.7B)")
-    published = dict(zip(ASPECT_KEYS, PUBLISHED.get((dataset, labels), "-----"), strict=True))
+    headings = [heading for heading, _, _ in COLUMNS]
+    columns = ("criterion", "rows", *headings, "published (Qwen3-1.7B)")
+    published = dict(zip(ROSCOE_KEYS, PUBLISHED.get((dataset, labels), "-----"), strict=True))
     print(f"**{dataset}, {labels}** ({path.parents[2].name})\n")
     print("| " + " | ".join(columns) + " |")
     print("|" + " --- |" * len(columns))
-    for row in pack_rows(card):
-        print("| " + " | ".join((*row, published[row[0]])) + " |")
+    for key, entry in card_entries(card).items():
+        cells = [cell(entry["figures"][figure][statistic]) for _, figure, statistic in COLUMNS]
+        print("| " + " | ".join((key, str(entry["rows"]), *cells, published[key])) + " |")
     averages = ", ".join(f"{name} {average(card, figure):.3f}" for name, figure in FIGURES.items())
-    print(f"\nMean macro F1 over the aspects: {averages}.\n")
+    print(f"\nMean macro F1 over the criteria: {averages}.\n")
+
+
+def cell(estimate: Mapping[str, float | None] | None) -> str:
+    """Write a figure, with its interval where it has one."""
+    if estimate is None:
+        return "not defined"
+    if estimate.get("low") is None:
+        return f"{estimate['value']:.2f}"
+    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
 
 
 FIGURES = {
@@ -57,8 +77,8 @@ FIGURES = {
 
 
 def average(card: dict[str, Any], figure: str) -> float:
-    """The mean macro F1 of one figure over a card's aspects."""
-    entries = card["aspects"].values()
+    """The mean macro F1 of one figure over a card's criteria."""
+    entries = card_entries(card).values()
     return statistics.fmean(entry["figures"][figure]["macro_f1"]["value"] for entry in entries)
 
 

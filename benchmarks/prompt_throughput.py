@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inspector_plugin.cache import JudgeCache
-from inspector_plugin.judging import judge_all
-from inspector_plugin.plugins import create_judge
-from inspector_plugin.schema import JudgeRequest, total_usage
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.run import judge_all
+from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.schema.records import JudgeRequest, total_usage
+from inspector_plugin.schema.roscoe import ROSCOE
 
 SERVER = Path(__file__).parent.parent / "tests" / "chat_server.py"
-ASPECTS = ("semantic_consistency", "logicality", "informativeness", "fluency", "factuality")
 
 
 @contextmanager
@@ -56,9 +56,8 @@ def requests(calls: int) -> list[JudgeRequest]:
         JudgeRequest(
             question=f"A train of {n + 3} wagons carries 12 crates in each. How many crates?",
             response=f"{n + 3} * 12 = {(n + 3) * 12}. " + "So that is the number. " * 8,
-            aspects=ASPECTS,
         )
-        for n in range(calls // len(ASPECTS))
+        for n in range(calls // len(ROSCOE))
     ]
 
 
@@ -70,7 +69,7 @@ def run(url: str, folder: str, calls: int, concurrency: int) -> tuple[float, str
         started = time.perf_counter()
         judged = judge_all(judge, requests(calls), cache=cache)
         seconds = time.perf_counter() - started
-    scores = [score.score for judgement in judged for score in judgement.aspects.values()]
+    scores = [score.score for judgement in judged for score in judgement.scores.values()]
     unscored = scores.count(None)
     return seconds, str(total_usage(judged)), len(scores) - unscored, unscored
 

@@ -3,9 +3,9 @@
     python benchmarks/speed.py --data ../shared/data --packs build/packs --out build/speed.json
 
 `make bench` trains the packs first, one folder for each layout, and then runs this. Every side
-judges the same rows on all five aspects, in a process of its own with its own peak of memory. The
+judges the same rows on all five criteria, in a process of its own with its own peak of memory. The
 naive side, which takes a third of a minute for a row, re-creates the published procedure: a full
-pass for each aspect over batches of 16 in the order of the file, padded; eager attention whose
+pass for each criterion over batches of 16 in the order of the file, padded; eager attention whose
 weights are kept, all hidden states kept, the language-modelling head; the classifiers read anew for
 every batch. Like the published code it then makes features of all layers, attention entropies
 included, whatever the probe uses; the time without that is given as well.
@@ -27,20 +27,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from inspector_plugin.aspects import ASPECT_KEYS
-from inspector_plugin.judges import probe as probe_judge
-from inspector_plugin.judges.probe import InspectorJudge
-from inspector_plugin.judging import judge_all
+from inspector_plugin.data.jsonl import read_rows
+from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.judges.inspector import judge as judge_module
+from inspector_plugin.judges.inspector.judge import InspectorJudge
+from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
+from inspector_plugin.judges.inspector.packs import card_entries, read_card, read_pack
+from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.observing import decoder_layers, decoder_of
 from inspector_plugin.lm.prefix import by_beginning
 from inspector_plugin.lm.tokens import encode
-from inspector_plugin.probing.folders import find_pack, model_folder
-from inspector_plugin.probing.packs import read_card, read_pack
-from inspector_plugin.rows import read_rows
-from inspector_plugin.schema import JudgeRequest
-from inspector_plugin.scored import read_scored, sample
+from inspector_plugin.schema.records import JudgeRequest
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 MODEL = "smollm2-135m-instruct"
 # Folders of --packs: prompt layouts, the last with fewer layers.
@@ -51,7 +52,7 @@ LENGTHS = (64, 128, 256, 512, 1024)
 
 
 def reference_requests(data: Path, rows: int) -> list[JudgeRequest]:
-    """The first rows of the reference file, each to be judged on all aspects."""
+    """The first rows of the reference file, each to be judged on all criteria."""
     scored = read_scored(data / "reference" / "gsm8k.deepseek-v3.jsonl")
     return [JudgeRequest(r.question, r.response, dataset="gsm8k") for r in scored[:rows]]
 
@@ -83,17 +84,17 @@ class Naive:
 
     @torch.inference_mode()
     def labels(self, requests: Sequence[JudgeRequest]) -> list[dict[str, int]]:
-        """The likeliest label of each aspect. Padding is not pooled, so that labels compare."""
+        """The likeliest label on each criterion. Padding is not pooled, so that labels compare."""
         found: list[dict[str, int]] = [{} for _ in requests]
-        for aspect in ASPECT_KEYS:
+        for key in ROSCOE_KEYS:
             for start in range(0, len(requests), NAIVE_BATCH):
                 batch = requests[start : start + NAIVE_BATCH]
-                for place, label in enumerate(self._batch(batch, aspect)):
-                    found[start + place][aspect] = label
+                for place, label in enumerate(self._batch(batch, key)):
+                    found[start + place][key] = label
         return found
 
-    def _batch(self, requests: Sequence[JudgeRequest], aspect: str) -> list[int]:
-        probe = read_pack(self._folder).probes[aspect]
+    def _batch(self, requests: Sequence[JudgeRequest], key: str) -> list[int]:
+        probe = read_pack(self._folder).probes[key]
         lm = self._language_model
         prompts = [encode(lm, probe.layout.segments(request)) for request in requests]
         longest = max(len(prompt.token_ids) for prompt in prompts)
@@ -136,7 +137,7 @@ class Counter:
     def __init__(self) -> None:
         self.tokens = 0
         self.tokens_times_layers = 0
-        probe_judge.pooled_features = self.run  # type: ignore[attr-defined]
+        judge_module.pooled_features = self.run  # type: ignore[assignment]
 
     def run(self, language_model: Any, encodings: Any, plan: Any, *rest: Any) -> Any:
         """Count, then run."""
@@ -150,9 +151,9 @@ class Counter:
 def judged_labels(
     judge: InspectorJudge, requests: Sequence[JudgeRequest]
 ) -> list[dict[str, int | None]]:
-    """Judge, and return the label of each aspect, None where there is no score."""
+    """Judge, and return the label on each criterion, None where there is no score."""
     return [
-        {aspect: score.label for aspect, score in judgement.aspects.items()}
+        {key: score.label for key, score in judgement.scores.items()}
         for judgement in judge_all(judge, requests, progress=False)
     ]
 
@@ -172,7 +173,7 @@ def run_side(options: argparse.Namespace) -> dict[str, Any]:
         peak = peak_memory()
         return {"seconds": seconds, "passes": without, "labels": labels, "peak_mib": peak}
     counter = Counter()
-    judge = InspectorJudge(MODEL, str(options.packs / options.side))
+    judge = InspectorJudge(InspectorOptions(model=MODEL, probes=str(options.packs / options.side)))
     judge.judge(requests[:2])  # the first pass of a process is slower
     counter.tokens = counter.tokens_times_layers = 0
     seconds, labels = timed(lambda: judged_labels(judge, requests))
@@ -221,13 +222,13 @@ def start_side(options: argparse.Namespace, side: str, kind: str, **more: Any) -
 
 
 def macro_f1(packs: Path) -> dict[str, float]:
-    """The mean over aspects of nested macro F1, by kind of labels, from the cards."""
+    """The mean over criteria of nested macro F1, by kind of labels, from the cards."""
     means = {}
     for labels in ("multiclass", "binary"):
         card = read_card(find_pack(model_folder(packs, MODEL), "gsm8k", labels))
         values = [
             entry["figures"]["nested_cross_validation"]["macro_f1"]["value"]
-            for entry in card["aspects"].values()
+            for entry in card_entries(card).values()
         ]
         means[labels] = statistics.fmean(values)
     return means

@@ -1,5 +1,5 @@
-# make demo: the whole way on 8 word problems.   make test: lint, types and tests.
-# make bench: how fast the judge `inspector` is, by prompt layout.
+# make demo: judge 8 word problems end to end.   make test: lint, types and tests.
+# make docs: write docs/cli.md.   make bench: how fast the judge `inspector` is, by prompt layout.
 # Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PROCESSES ?= 2
 DATA ?= ../shared/data
 PACKS ?= build/packs
 
-.PHONY: test demo bench lint types tests format clean
+.PHONY: test demo docs bench lint types tests format clean
 
 test: lint types tests
 
@@ -31,13 +31,26 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[openai,dev]"
 	touch $@
 
+# Where `make demo` writes; tasks/demo/scored.jsonl holds responses with scores of our own.
+DEMO := build/demo
+
 demo: $(VENV)/installed
 	$(BIN)/inspector models install $(DEMO_LM)
+	mkdir -p $(DEMO)
 	$(BIN)/lm_eval --model hf \
 	    --model_args "pretrained=$$($(BIN)/inspector models path $(DEMO_LM))" \
-	    --device cpu --batch_size 4 --tasks demo_inspector --limit 8
+	    --device cpu --batch_size 4 --tasks demo_inspector --limit 8 \
+	    --log_samples --output_path $(DEMO)
+	$(BIN)/inspector score tasks/demo/scored.jsonl --out $(DEMO)/judged.jsonl --overwrite \
+	    --judge inspector --reference recorded:path=tasks/demo/scored.jsonl
+	$(BIN)/inspector show $(DEMO)/judged.jsonl --row 4
+	@echo "Judge responses of your own (question and response in each line), the next command:"
+	@echo "    $(BIN)/inspector score responses.jsonl --judge inspector --out judged.jsonl"
 
-# Trains probes of all prompt layouts (hours, once; it goes on where it stopped), then times them.
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate_cli.py
+
+# Trains probes of all prompt layouts (hours, once; resumes when interrupted), then times them.
 bench: $(VENV)/installed
 	$(BIN)/inspector models install $(DEMO_LM)
 	set -e; for pack in published:published:29 suffix:suffix:20 bare:bare:20 bare-to-11:bare:11; do \

@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+# What our tasks and lm_eval's own put around a problem, in lower case without quotes.
+_TEMPLATES = re.compile(
+    r"put the final answer in \\boxed\{\}\."
+    r"|\A\s*(?:question|problem|what is the correct answer to this question):"
+    r"|^\s*choices:\s*$"
+    # The letters of options: a letter of its own in brackets at the head of a line.
+    r"|^\s*\([a-h]\)(?=\s)"
+    r"|(?:answer|solution|lets think step by step):?\s*\Z",
+    re.MULTILINE,
+)
+_QUOTES = re.compile("[\"'`´‘’‚‛“”„‟«»‹›′″]")
+# Runs of letters, runs of digits and single signs, wherever white space stands between them.
+_PIECES = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+
+
+def problem_identity(question: str) -> str:
+    """Name a problem in whatever form it is written: folds and training data go by this name.
+
+    Case, quotes, white space, Unicode form, the order of the words (options are shuffled) and what
+    our tasks put around a problem (instruction, letters of options) make no difference.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    text = unicodedata.normalize("NFKC", question).casefold()
+    text = unicodedata.normalize("NFKC", _QUOTES.sub("", text))
+    # Characters that cannot be seen, such as soft hyphens and joiners.
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    pieces = sorted(_PIECES.findall(_TEMPLATES.sub(" ", text)))
+    name = "\n".join(pieces).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(name).hexdigest()[:16]
 
 
 def problem_key(question: str) -> str:

@@ -1,0 +1,1 @@
+"""Audits: what a judge makes of responses whose quality is known."""

@@ -18,12 +18,15 @@ from typing import Any
 
 from inspector_plugin.errors import CriteriaError, PackError
 from inspector_plugin.judges import packs
+from inspector_plugin.judges.inspector.array_checks import check_arrays
+from inspector_plugin.judges.inspector.card_format import check_card
 from inspector_plugin.judges.inspector.classifiers import classifier_from_arrays
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.plan import PROBE_POOLINGS
 from inspector_plugin.judges.inspector.probe import Probe, ProbeMember
+from inspector_plugin.judges.inspector.published import PublishedClassifier
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
-from inspector_plugin.judges.inspector.representation import Representation
+from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
 from inspector_plugin.judges.packs import CARD, sha256_of, write_arrays, write_card
 from inspector_plugin.lm.tokens import ALL
 from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion, Scale
@@ -113,7 +116,7 @@ def finished_criteria(folder: Path, head: Mapping[str, Any]) -> dict[str, str]:
         raise PackError(
             f"{folder} holds probes of another training run; use --overwrite, or another --out."
         )
-    return {key: str(entry["fingerprint"]) for key, entry in card["criteria"].items()}
+    return {key: str(entry.get("fingerprint")) for key, entry in card["criteria"].items()}
 
 
 def write_transfer(folder: Path, dataset: str, source: Path) -> None:
@@ -166,7 +169,14 @@ def read_pack(folder: Path) -> ProbePack:
             sha256=sha256_of(card),
             probes={key: _read_probe(folder, card, key) for key in card_entries(card)},
         )
-    except (KeyError, TypeError, ValueError, AttributeError, CriteriaError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        CriteriaError,
+    ) as error:
         raise PackError(
             f"{folder / CARD} is incomplete or altered ({type(error).__name__}: {error}); "
             "install the pack again or train it anew."
@@ -180,7 +190,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         PackError: If there is none, it is not JSON, or of a newer format.
     """
     missing = f"There is no probe pack in {folder}: {CARD} is missing."
-    return packs.read_card(folder, FORMAT_VERSION, missing)
+    return packs.read_card(folder, FORMAT_VERSION, missing, check_card)
 
 
 def card_entries(card: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -202,7 +212,16 @@ def _read_probe(folder: Path, card: Mapping[str, Any], key: str) -> Probe:
     members = []
     for number, row in enumerate(entry.pop("members")):
         own = {name.split(".")[1]: a for name, a in arrays.items() if name.startswith(f"{number}.")}
-        member = ProbeMember(Representation(**row), classifier_from_arrays(kind, own))
+        labels = label_scale(criterion, card["labels"]).labels
+        try:
+            classifier = classifier_from_arrays(kind, own)
+            if isinstance(classifier, PublishedClassifier):
+                classifier = classifier.for_scale(labels)
+            else:
+                check_arrays(kind, own, len(labels))
+        except PackError as error:
+            raise PackError(f"{path}: {error}; get the pack again.") from error
+        member = ProbeMember(_representation(row), classifier)
         _check_member(member, layout, card["language_model"], path)
         members.append(member)
     return Probe(criterion, layout, tuple(members), entry)
@@ -226,17 +245,24 @@ def _layout(card: Mapping[str, Any], entry: dict[str, Any]) -> PromptLayout:
     return PromptLayout.from_json(row)
 
 
+def _representation(row: Mapping[str, Any]) -> Representation | JoinedRepresentation:
+    if "parts" in row:
+        return JoinedRepresentation(tuple(Representation(**part) for part in row["parts"]))
+    return Representation(**row)
+
+
 def _check_member(
     member: ProbeMember, layout: PromptLayout, language_model: Mapping[str, Any], path: Path
 ) -> None:
     """Refuse what would fail only later, while judging."""
     chosen = member.representation
-    if (
-        chosen.pooling not in PROBE_POOLINGS
-        or chosen.span not in (ALL, *layout.spans)
-        or not 0 <= chosen.layer < language_model["layers"]
-    ):
-        raise PackError(f"{path}: {chosen} is not something to probe in this language model.")
+    for part in chosen.parts if isinstance(chosen, JoinedRepresentation) else (chosen,):
+        if (
+            part.pooling not in PROBE_POOLINGS
+            or part.span not in (ALL, *layout.spans)
+            or not 0 <= part.layer < language_model["layers"]
+        ):
+            raise PackError(f"{path}: {part} is not something to probe in this language model.")
     wanted = _width(chosen, language_model)
     if member.classifier.features != wanted:
         raise PackError(
@@ -245,7 +271,9 @@ def _check_member(
         )
 
 
-def _width(representation: Representation, language_model: Mapping[str, Any]) -> int:
+def _width(
+    representation: Representation | JoinedRepresentation, language_model: Mapping[str, Any]
+) -> int:
     return sum(
         int(language_model["attention_heads" if feature.is_attention else "hidden_size"])
         for feature in representation.features()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inspector_plugin.errors import OptionError, one_of
+from inspector_plugin.judges.running import require_seed
 from inspector_plugin.plugins.options import option
 from inspector_plugin.schema.criteria import LABELS
 
@@ -87,6 +88,7 @@ class TrainingPlan:
             if getattr(self, name) < least:
                 flag = "--" + name.replace("_", "-")
                 raise OptionError(f"{flag} must be at least {least}, not {getattr(self, name)}.")
+        require_seed(self.seed)
         if not _DATASET.fullmatch(self.dataset):
             raise OptionError(
                 f"The data set's name {self.dataset!r} must be letters, digits, '.', '_' and '-', "

@@ -11,7 +11,8 @@ import numpy as np
 
 from inspector_plugin.judges.inspector.classifiers import Array, ProbeClassifier
 from inspector_plugin.judges.inspector.layout import PromptLayout
-from inspector_plugin.judges.inspector.representation import Representation
+from inspector_plugin.judges.inspector.published import PublishedClassifier
+from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
 from inspector_plugin.lm.forward import FloatArray, Pooled
 from inspector_plugin.lm.plan import Feature
 from inspector_plugin.schema.criteria import Criterion
@@ -21,8 +22,8 @@ from inspector_plugin.schema.criteria import Criterion
 class ProbeMember:
     """One classifier and what it looks at."""
 
-    representation: Representation
-    classifier: ProbeClassifier
+    representation: Representation | JoinedRepresentation
+    classifier: ProbeClassifier | PublishedClassifier
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,25 @@ class Probe:
             self.members, lambda representation: representation.select(pooled)
         )
 
+    def labels(self, pooled: Pooled) -> Array | None:
+        """Return the label of each row where the classifier decides it by other means.
+
+        Args:
+            pooled: For each feature [rows, width].
+
+        Returns:
+            [rows]; None where the label is the likeliest one.
+        """
+        if len(self.members) != 1:
+            return None
+        classifier = self.members[0].classifier
+        if not isinstance(classifier, PublishedClassifier):
+            return None
+        return classifier.predict(self.members[0].representation.select(pooled))
+
 
 def average_probabilities(
-    members: Sequence[ProbeMember], features: Callable[[Representation], FloatArray]
+    members: Sequence[ProbeMember], features: Callable[[Any], FloatArray]
 ) -> Array:
     """Average the probabilities of several classifiers.
 

@@ -1,5 +1,6 @@
 # make demo: judge 8 word problems end to end.   make test: lint, types and tests.
-# make docs: write docs/cli.md.   make bench: how fast the judge `inspector` is, by prompt layout.
+# make docs: write docs/cli.md.   make fuzz: property tests at length.
+# make bench: how fast the judge `inspector` is, by prompt layout.
 # Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
 
 PYTHON ?= python3
@@ -10,12 +11,14 @@ DEMO_LM := smollm2-135m-instruct
 TORCH ?= torch==2.13.0
 # Test processes, of one thread each.
 PROCESSES ?= 2
+# Tries of `make fuzz`.
+TRIES ?= 10000
 
 # The data that `make bench` reads, and where it keeps its packs.
 DATA ?= ../shared/data
 PACKS ?= build/packs
 
-.PHONY: test demo docs bench lint types tests format clean
+.PHONY: test demo docs bench fuzz lint types tests format clean
 
 test: lint types tests
 
@@ -70,6 +73,11 @@ types: $(VENV)/installed-dev
 tests: $(VENV)/installed-dev
 	$(BIN)/inspector models install $(DEMO_LM)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(PROCESSES)
+
+# Ten thousand tries of each property, other ones every time; the suite itself runs a few of each.
+fuzz: $(VENV)/installed-dev
+	INSPECTOR_FUZZ_TRIES=$(TRIES) OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_properties.py \
+	    --numprocesses $(PROCESSES)
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

@@ -36,11 +36,19 @@ class _TasksFinder:
 
 
 def _show_tasks(module):
+    # The package may be gone or broken, and lm_eval another one: it then works as if we were not.
     try:
         from inspector_plugin.harness import discovery
-    except ImportError:  # the package is gone, and lm_eval works as if it had never been there
-        return
-    discovery.extend(module.TaskManager)
+
+        manager = getattr(module, "TaskManager", None)
+        if manager is not None:
+            discovery.extend(manager)
+    except Exception as error:  # noqa: BLE001
+        import warnings
+
+        warnings.warn(
+            f"lm_eval does not find the tasks of inspector_plugin: {error!r}", stacklevel=2
+        )
 
 
 def install():

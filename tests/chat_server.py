@@ -40,6 +40,9 @@ class Answer:
         usage: The usage reported; none if None.
         logprobs: The choice's logprobs.
         finish_reason: The choice's finish reason.
+        raw: The whole answer, head and body, as it goes over the wire; the connection is then
+            closed.
+        endless: What is sent after the head (of `raw`) again and again, until nobody reads.
     """
 
     content: str | None = None
@@ -50,7 +53,9 @@ class Answer:
     cut: bool = False
     usage: Mapping[str, Any] | None = field(default_factory=lambda: USAGE)
     logprobs: Any = None
-    finish_reason: str = "stop"
+    finish_reason: str | None = "stop"
+    raw: bytes | None = None
+    endless: bytes | None = None
 
 
 Script = Callable[[dict[str, Any], int], Answer]
@@ -58,9 +63,10 @@ Script = Callable[[dict[str, Any], int], Answer]
 
 def response_of(body: Mapping[str, Any]) -> str:
     """Find the response under judgement in a call's body."""
-    found = RESPONSE.search(body["messages"][1]["content"])
-    assert found is not None, "the prompt fences no response"
-    return found.group(1)
+    # The system message may hold a worked example, and may stand in front of the user's.
+    found = [each for m in body["messages"][:2] for each in RESPONSE.findall(m["content"])]
+    assert found, "the prompt fences no response"
+    return str(found[-1])
 
 
 def score_of(response: str) -> int:
@@ -71,6 +77,12 @@ def score_of(response: str) -> int:
 def judgement(score: object) -> str:
     """Write a reply of the form that is asked for."""
     return json.dumps({"score": score, "justification": "because"})
+
+
+def completion(message: object, finish_reason: object = "stop", **choice: object) -> str:
+    """Write the body of a completion with any message."""
+    fields = {"index": 0, "finish_reason": finish_reason, "message": message, **choice}
+    return json.dumps({"object": "chat.completion", "choices": [fields], "usage": USAGE})
 
 
 def error(message: str, code: str = "invalid_request_error") -> str:
@@ -178,6 +190,13 @@ class ChatServer:
         return keeps
 
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer, response: str) -> bool:
+        if answer.raw is not None:
+            writer.write(answer.raw)
+            await writer.drain()
+            while answer.endless is not None:
+                writer.write(answer.endless)
+                await writer.drain()
+            return False
         content = answer.content if answer.content is not None else judgement(score_of(response))
         choice = {
             "index": 0,

@@ -104,3 +104,27 @@ def test_tables_print_untrusted_text_as_text() -> None:
     print_tables(make_table("[red]t", ["[b]c"], [["[link=x]y\x1b[2J"]]), file=file)
     lines = [line.strip() for line in file.getvalue().splitlines() if line.strip()]
     assert (lines[0], lines[1], lines[-1]) == ("[red]t", "[b]c", "[link=x]y\ufffd[2J")
+
+
+def test_check_runs_the_contract_suite_on_a_plugin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = """
+class Mine(Judge):
+    def __init__(self, top):
+        self.top = top
+    def judge(self, requests):
+        score = AspectScore(float(self.top), min(self.top, 5))
+        return [Judgement(dict.fromkeys(r.aspects, score)) for r in requests]
+
+@hookimpl
+def register_judges(register):
+    register(Backend("mine", "one score for all", Mine, (Option("top", "the score", int, 3),)))
+"""
+    with plugin_folder(tmp_path):
+        write_plugin(tmp_path, "mine", source)
+        assert main(["judges", "check", "mine"]) == 0
+        assert "mine keeps the contract" in capsys.readouterr().out
+        assert main(["judges", "check", "mine:top=7"]) == 1
+        assert "mine:top=7 breaks the contract: range: " in capsys.readouterr().err
+        assert main(["judges", "mine", "mine"]) == 1

@@ -144,8 +144,11 @@ def test_an_error_of_ours_is_one_line(
 
 def test_other_errors_under_lm_eval_keep_their_traceback(site: Path) -> None:
     code = """
-from inspector_plugin.harness.error_line import show_errors_in_one_line
+import sys
+from inspector_plugin.harness.command_line import show_errors_in_one_line
+sys.argv = ["lm_eval"]
 show_errors_in_one_line()
+assert sys.excepthook is not sys.__excepthook__
 raise ValueError("a bug")
 """
     done = start(code, site)

@@ -151,11 +151,11 @@ ONE = CriterionScore(1.0, 1)
         ([Judgement(dict.fromkeys(KEYS, CriterionScore(1.0)))], "label None, not one of"),
         (
             [Judgement(dict.fromkeys(KEYS, CriterionScore(1.0, 1, scale=SEVEN)))],
-            "scored logicality on 1-7, and its criterion is on 1-5",
+            "scored logicality with scale 1-7, and its criterion is on 1-5",
         ),
         (
             [Judgement(dict.fromkeys(KEYS, replace(unscored("no"), scale=Scale((0, 1, 2)))))],
-            "scored logicality on 0-2, and its criterion is on 1-5",
+            "scored logicality with scale 0-2, and its criterion is on 1-5",
         ),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_judge_that_breaks_its_contract_is_named(answers: list[Judgement], mes
 
 def test_a_judge_that_promises_a_scale_it_does_not_have_is_named() -> None:
     judge = Answering([Judgement({"care": ONE})])
-    with pytest.raises(JudgeError, match="scored care on 1-5, and its criterion is on 1-7"):
+    with pytest.raises(JudgeError, match="scored care with scale 1-5, and its criterion is on 1-7"):
         judge_all(judge, [JudgeRequest("q", "a", (CARE,))])
 
 

@@ -226,6 +226,7 @@ def test_balance_keeps_as_many_of_each_score(
     kept = []
     for seed in (0, 0, 1):
         command = ["balance", "scores.jsonl", "--out", "kept.jsonl", "--seed", str(seed)]
+        command.append("--overwrite")
         assert main(command) == 0
         kept.append(read("kept.jsonl"))
     assert kept[0] == kept[1] != kept[2]

@@ -18,7 +18,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"judging", "lm", "agreement"}),
     frozenset({"plugins", "testing"}),
     frozenset({"judges"}),
-    frozenset({"rubrics", "audits", "report"}),
+    frozenset({"rubrics", "audits"}),
+    frozenset({"report"}),
     frozenset({"cli", "harness", "workflows", "api"}),
     frozenset({"__main__"}),
 )

@@ -52,6 +52,39 @@ FAULTS = {
         "@hookimpl\ndef register_judges(register): register(42)",
         r"register\(\) takes a Backend, not int",
     ),
+    "odd-exit": ("class Odd(BaseException): pass\nraise Odd('gone')", "Odd: gone"),
+    "no-text-summary": (
+        "@hookimpl\ndef register_judges(register): register(Backend('x', 7, 'm:f'))",
+        "judge 'x': its summary must be text",
+    ),
+    "no-factory": (
+        "@hookimpl\ndef register_judges(register): register(Backend('x', '', 7))",
+        "judge 'x': its factory must be a callable or 'module:name'",
+    ),
+    "no-options": (
+        "@hookimpl\ndef register_judges(register): register(Backend('x', '', 'm:f', 7))",
+        r"judge 'x': its options are malformed \(TypeError",
+    ),
+    "odd-option": (
+        "@hookimpl\ndef register_judges(register):"
+        " register(Backend('x', '', 'm:f', (Option('a b', ''),)))",
+        "its options are malformed .*'a b' is not an identifier",
+    ),
+    "odd-type": (
+        "@hookimpl\ndef register_judges(register):"
+        " register(Backend('x', '', 'm:f', (Option('a', '', list),)))",
+        "its options are malformed .*type of 'a'",
+    ),
+    "odd-default": (
+        "@hookimpl\ndef register_judges(register):"
+        " register(Backend('x', '', 'm:f', (Option('a', '', int, 'many'),)))",
+        "its options are malformed .*OptionError",
+    ),
+    "same-options": (
+        "@hookimpl\ndef register_judges(register):"
+        " register(Backend('x', '', 'm:f', (Option('a', ''), Option('a', ''))))",
+        "two of its options have one name",
+    ),
     "bad-name": (
         "@hookimpl\ndef register_judges(register): register(Backend('A b', '', 'm:f'))",
         "judge name 'A b' is not lower-case",
@@ -137,6 +170,8 @@ def test_unknown_judge_lists_choices_and_problems(site: Path) -> None:
         ("'not_there_at_all:Judge'", "Plugin 'bad': judge 'x' cannot be loaded.*not_there_at_all"),
         ("'inspector_plugin.judging.judge:Nothing'", "cannot be loaded.*Nothing"),
         ("dict", "the factory of judge 'x' made a dict, which does not extend"),
+        ("lambda: 1 / 0", "Plugin 'bad': making judge 'x' failed: ZeroDivisionError.*the plugin"),
+        ("lambda: exit(3)", "Plugin 'bad': making judge 'x' failed: SystemExit: 3"),
     ],
 )
 def test_factories_that_cannot_be_used(site: Path, factory: str, message: str) -> None:

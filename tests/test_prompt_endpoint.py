@@ -197,6 +197,11 @@ def test_dry_run_makes_no_call_and_needs_no_key(serve: Serve, make_judge: MakeJu
         (f"prompt:model=m,base_url=http://u:{KEY}@x/v1", "must hold no user, password"),
         ("prompt:model=m,base_url=http://x,key_env=UNSET", "environment variable UNSET is not set"),
         (f"prompt:model=m,base_url=http://x,key_env={KEY}", "not the key itself"),
+        ("prompt:model=m,base_url=http://x,extra_body=7", "must be one JSON object"),
+        ('prompt:model=m,base_url=http://x,extra_body={"a": NaN}', "must be one JSON object"),
+        ('prompt:model=m,base_url=http://x,extra_body={"messages": []}', "cannot hold messages"),
+        ("deepseek:extra_body=" + "[" * 100_000, "must be one JSON object"),
+        (f"prompt:model=m,base_url=http://x,max_tokens={10**400}", "must be at most 1e\\+12"),
         (f"prompt:model=m,base_url=http://x,key_file={KEY}", "Cannot read the key file"),
         ("prompt:model=m,base_url=http://x,key_env=EMPTY", "holds no usable key"),
         (f"deepseek:api_key={KEY}", "Unknown option 'api_key'"),
@@ -230,9 +235,11 @@ def test_key_from_a_file(serve: Serve, make_judge: MakeJudge, tmp_path: Path) ->
     assert "from-file" not in repr(vars(judge._source)) + str(judge.describe())  # type: ignore[attr-defined]
 
 
-def test_without_the_openai_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "openai", None)
-    monkeypatch.delitem(__import__("sys").modules, "inspector_plugin.judges.prompt.endpoint")
+def test_without_the_package_for_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = __import__("sys").modules
+    monkeypatch.setitem(modules, "aiohttp", None)
+    for name in ("endpoint", "transport"):
+        monkeypatch.delitem(modules, f"inspector_plugin.judges.prompt.{name}")
     with pytest.raises(OptionError, match=r'pip install "inspector_plugin\[openai\]"'):
         create_judge("prompt:model=m,base_url=http://x")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -33,6 +36,12 @@ def one(text: str) -> Verdict:
         (f"```json\n{GOOD}\n```", 4, "sound"),
         (f"Here is my judgement of $\\{{1, 2\\}}$:\n{GOOD}\nI hope it helps.", 4, "sound"),
         (f'<think>maybe {{"score": 1}}?</think>\n{GOOD}', 4, "sound"),
+        (f'[THINK]maybe {{"score": 1}}?[/THINK]\n{GOOD}', 4, "sound"),
+        (
+            f'<|channel|>analysis<|message|>{{"score": 1}}<|channel|>final<|message|>{GOOD}',
+            4,
+            "sound",
+        ),
         ('{"score": "4", "justification": "sound"}', 4, "sound"),
         ('{"score": 4.0, "justification": "sound"}', 4, "sound"),
         ('{"score": "4/5", "justification": "sound"}', 4, "sound"),
@@ -62,7 +71,11 @@ def test_certain_meaning_is_read(text: str, score: int, justification: str | Non
         ('{"score": 4, "justification": "cut o', NO_OBJECT),
         ("{" * 100_000, NO_OBJECT),
         ('{"a": ' * 100_000, NO_OBJECT),
-        ('{"score": %s}' % ("4" * 5000), NO_OBJECT),
+        ('{"score": %s}' % ("4" * 400), NO_SCORE),
+        ('{"score": %s}' % ("4" * 5000), NO_SCORE),
+        ('{"score": 1e400}', NO_SCORE),
+        ("<think>It is 4.", "empty"),
+        ("[THINK]hm[/THINK]", "empty"),
         ("[4]", NO_OBJECT),
         (f"{GOOD} or {GOOD}", "more than one JSON object"),
         # The object that is read must not be one that the reply quotes.
@@ -92,6 +105,40 @@ def test_joint_replies_need_every_criterion() -> None:
         parse_reply(json.dumps(reply), (FLUENCY, FACTUALITY), joint=True)
     with pytest.raises(ReplyFault, match=NO_OBJECT):
         parse_reply("4", (FLUENCY,), joint=True)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda n: " " * n,
+        lambda n: "`" * n,
+        lambda n: "```" + " " * n + "x",
+        lambda n: "4" + " " * n + "x",
+        lambda n: '{"score": "4' + " " * n + 'x"}',
+        lambda n: '{"score": "4/' + " " * n + 'x"}',
+        lambda n: '{"score"' + " " * n + "x",
+        lambda n: '{"score": 4 ' * (n // 12),
+        lambda n: "<think>" * (n // 7),
+        lambda n: "{ " * (n // 2),
+        lambda n: "\\" * n,
+    ],
+)
+def test_reading_takes_time_in_proportion_to_the_length(write: Callable[[int], str]) -> None:
+    """A hundred times the text takes at most a few hundred times the time, not 10,000 times."""
+
+    def seconds(length: int) -> float:
+        text, best = write(length), math.inf
+        for _ in range(3):
+            started = time.perf_counter()
+            with contextlib.suppress(ReplyFault):
+                one(text)
+            with contextlib.suppress(ReplyFault):
+                parse_reply(text, (LOGICALITY,), joint=True)
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    seconds(2_000)
+    assert seconds(200_000) < 500 * max(seconds(2_000), 2e-5)
 
 
 def tokens(*texts: str, score_at: int, **logprobs: float) -> list[Token]:
@@ -125,3 +172,13 @@ def test_a_score_inside_a_longer_token_has_no_probability() -> None:
     split = tokens('{"score":', "4,", '"justification": ""}', score_at=1, p4=0.6)
     with pytest.raises(ReplyFault, match="no token of the reply consists of the score alone"):
         score_probabilities("".join(t.text for t in split), split, FLUENCY, 4, joint=False)
+
+
+def test_probabilities_behind_thoughts() -> None:
+    thoughts = ("I give", ' {"score": ', "1", "}", " at first", "</think>")
+    reply = ('{"score": ', "4", "}")
+    split = tokens(*thoughts, *reply, score_at=7, p4=0.75, p5=0.25)
+    for said in (thoughts, thoughts[:-1]):  # with and without the mark at their end
+        kept = [token for token in split if token.text in (*said, *reply)]
+        found = score_probabilities("".join(reply), kept, FLUENCY, 4, joint=False)
+        assert (found[4], found[5]) == pytest.approx((0.75, 0.25))

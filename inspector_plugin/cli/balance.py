@@ -12,15 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inspector_plugin import __version__
 from inspector_plugin.cli import flags
+from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.data.stored_scores import (
     JUDGEMENTS,
     StoredScore,
     judgements_of,
     read_stored_rows,
 )
-from inspector_plugin.errors import DataError, OptionError
-from inspector_plugin.judging.resume import writing
+from inspector_plugin.errors import DataError
+from inspector_plugin.judging.resume import opened_output
 from inspector_plugin.report.labels import label_table
 from inspector_plugin.report.tables import print_tables
 from inspector_plugin.schema.criteria import Criterion, Scale
@@ -42,6 +44,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="JSONL of reference scores")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
+    flags.add_overwrite_flag(parser)
     flags.add_criteria_flag(
         parser, "the criteria of scores that name no scale themselves (default: roscoe)"
     )
@@ -52,9 +55,16 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 
 def run_balance(options: argparse.Namespace) -> int:
     """Balance the file."""
-    if options.out.exists() and options.out.samefile(options.file):
-        raise OptionError(f"--out {options.out} is the input itself; write to another file.")
+    flags.check_output(options.out, options.file, criteria=options.criteria)
     criteria = {criterion.key: criterion for criterion in parse_criteria(options.criteria)}
+    made_by = {
+        "inspector_plugin": __version__,
+        "command": "balance",
+        "input_sha256": file_sha256(options.file),
+        "criteria": [criterion.to_json() for criterion in criteria.values()],
+        "scored_by": options.scored_by,
+        "seed": options.seed,
+    }
     groups: Groups = defaultdict(lambda: defaultdict(list))
     scales: dict[str, Scale] = {}
     for index, (_, scores) in enumerate(read_stored_rows(options.file, options.scored_by)):
@@ -65,11 +75,12 @@ def run_balance(options: argparse.Namespace) -> int:
     if not groups:
         raise DataError(f"{options.file} holds no scores.")
     kept = balanced(groups, options.seed)
-    with writing(options.out), options.out.open("w", encoding="utf-8") as file:
-        for index, (row, scores) in enumerate(read_stored_rows(options.file, options.scored_by)):
-            drawn = [each for each in scores if index in kept.get(each.key, ())]
-            if drawn:
-                file.write(json.dumps(_with_scores(row, drawn, options.scored_by)) + "\n")
+    with opened_output(options.out, made_by, options.overwrite) as output:
+        output.replace(
+            json.dumps(_with_scores(row, drawn, options.scored_by)) + "\n"
+            for index, (row, scores) in enumerate(read_stored_rows(options.file, options.scored_by))
+            if (drawn := [each for each in scores if index in kept.get(each.key, ())])
+        )
     _print(groups, scales)
     return 0
 

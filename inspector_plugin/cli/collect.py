@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from inspector_plugin import __version__
 from inspector_plugin.cli import flags
 from inspector_plugin.data.benchmarks import BENCHMARKS, Question
 from inspector_plugin.errors import DataError
-from inspector_plugin.judging.resume import writing
+from inspector_plugin.judging.resume import opened_output
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -21,12 +23,14 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         "collect",
         help="generate responses to label and judge",
         description="Generate responses with any model class of lm_eval and write rows of id, "
-        "dataset, question and response, as inspector label and inspector score read them.",
+        "dataset, question and response, as inspector label and inspector score read them. Where "
+        "OUT is there already, made the same way, nothing is generated.",
     )
     parser.add_argument("--dataset", required=True, choices=tuple(BENCHMARKS))
     parser.add_argument("--model", default="hf", help="lm_eval's model class (default: hf)")
     parser.add_argument("--model_args", default="", metavar="ARGS", help="its arguments")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
+    flags.add_overwrite_flag(parser)
     parser.add_argument(
         "--split",
         choices=("train", "test"),
@@ -49,13 +53,44 @@ def run_collect(options: argparse.Namespace) -> int:
     Raises:
         DataError: If the data cannot be had, or the output cannot be written.
     """
+    if options.dataset == "gpqa" and options.split == "test":
+        raise DataError("GPQA has no test split; leave --split out.")
+    flags.check_output(options.out, *_data_files(options.data))
+    if os.environ.get("RANK", "0") != "0":  # of several processes, the first one writes
+        _generate(options)
+        return 0
+    chosen = ("dataset", "model", "model_args", "split", "data", "limit", "seed")
+    made_by = {
+        "inspector_plugin": __version__,
+        "command": "collect",
+        **{name: getattr(options, name) for name in chosen},
+    }
+    with opened_output(options.out, made_by, options.overwrite) as output:
+        if output.resumed:
+            print(f"{options.out} holds these responses already; --overwrite generates them anew")
+            return 0
+        samples = _generate(options)
+        if samples is None:  # lm_eval: another process has them all
+            return 0
+        rows = list(collected_rows(samples, options.dataset, options.split))
+        output.replace(json.dumps(row) + "\n" for row in rows)
+    print(f"{len(rows)} responses written to {options.out}")
+    return 0
+
+
+def _data_files(data: str | None) -> list[Path]:
+    """The files in the folder that the problems come from, if they come from one."""
+    folder = data or os.environ.get("INSPECTOR_DATA")
+    return [] if not folder else [path for path in Path(folder).rglob("*") if path.is_file()]
+
+
+def _generate(options: argparse.Namespace) -> Mapping[str, list[dict[str, Any]]] | None:
+    """Let lm_eval generate; return its samples by task."""
     # Where Python does not read .pth files (python -S), the tasks would stay hidden.
     importlib.import_module("_inspector_lmeval_hook").install()
     # Imported here, so that `inspector --help` waits for no lm_eval.
     import lm_eval
 
-    if options.dataset == "gpqa" and options.split == "test":
-        raise DataError("GPQA has no test split; leave --split out.")
     metadata = {
         "judge": [],
         "data": options.data,
@@ -74,15 +109,10 @@ def run_collect(options: argparse.Namespace) -> int:
         bootstrap_iters=0,
         metadata={key: value for key, value in metadata.items() if value is not None},
     )
-    if results is None:  # lm_eval: this is not the first of several processes
-        return 0
-    count = 0
-    with writing(options.out), options.out.open("w", encoding="utf-8") as file:
-        for row in collected_rows(results["samples"], options.dataset, options.split):
-            file.write(json.dumps(row) + "\n")
-            count += 1
-    print(f"{count} responses written to {options.out}")
-    return 0
+    if results is None:
+        return None
+    samples: Mapping[str, list[dict[str, Any]]] = results["samples"]
+    return samples
 
 
 def collected_rows(

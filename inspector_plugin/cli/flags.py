@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
+from inspector_plugin.data.files import require_output
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.lager.options import LagerOptions
 from inspector_plugin.judges.prompt.options import PromptOptions
@@ -18,6 +22,7 @@ CRITERIA_HELP = (
     "(default: roscoe)"
 )
 SCORED_BY_HELP = "whose scores to take, where the file has those of several judges"
+MOST_SEED = 2**32 - 1
 # Flags that set an option for every judge of a run that has it.
 _JUDGE_OPTIONS = (
     "labels",
@@ -43,6 +48,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, and how to get help."""
+        if message.startswith("unrecognized arguments") and "run" in sys.argv[1:2]:
+            message += " (lm_eval's own arguments come after --)"
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
@@ -169,12 +176,67 @@ def add_limit_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_seed_flag(parser: argparse.ArgumentParser) -> None:
     """Add --seed."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")
+
+
+def add_overwrite_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --overwrite."""
+    parser.add_argument("--overwrite", action="store_true", help="begin OUT anew")
 
 
 def positive(text: str) -> int:
     """Read a positive whole number."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return _whole(text, 1, sys.maxsize)
+
+
+def seed(text: str) -> int:
+    """Read a seed, as NumPy takes it."""
+    return _whole(text, 0, MOST_SEED)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from error
+    if not least <= number <= most:
+        bound = f"at least {least}" if number < least else f"at most {most}"
+        raise argparse.ArgumentTypeError(f"must be {bound}, not {text[:40]}")
     return number
+
+
+def check_output(
+    out: Path | None,
+    *inputs: Path,
+    specs: Sequence[JudgeSpec] = (),
+    criteria: str | None = None,
+) -> None:
+    """Refuse an output that is one of the run's inputs, or no ordinary file.
+
+    Args:
+        out: The output, if there is one.
+        inputs: The files that the command reads.
+        specs: The judges, whose options may name files.
+        criteria: What --criteria was given.
+
+    Raises:
+        OptionError: If it is one of these.
+    """
+    if out is None:
+        return
+    require_output(out, "--out", [*inputs, *named_files(specs, criteria)])
+
+
+def named_files(specs: Sequence[JudgeSpec], criteria: str | None) -> list[Path]:
+    """The files that judges' options and --criteria name."""
+    named = [value for spec in specs for value in spec.options.values() if isinstance(value, str)]
+    return list(_files([*named, *(criteria or "").split(",")]))
+
+
+def _files(names: Sequence[str]) -> Iterator[Path]:
+    """Those of some texts that name a file."""
+    for name in names:
+        with suppress(OSError, ValueError, RuntimeError):  # too long, or of an unknown user
+            path = Path(name.strip()).expanduser()
+            if name.strip() and path.is_file():
+                yield path

@@ -11,9 +11,16 @@ from typing import Any
 from rich.table import Table
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import OptionError
 from inspector_plugin.plugins.options import Option
-from inspector_plugin.plugins.registry import JudgeRegistry, RegisteredBackend, make_registry
+from inspector_plugin.plugins.registry import (
+    JudgeRegistry,
+    RegisteredBackend,
+    create_judge,
+    make_registry,
+)
 from inspector_plugin.report.tables import WIDTH, make_table, plain, print_tables
+from inspector_plugin.testing import check_judge
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -22,9 +29,11 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         "judges",
         help="list the judges, built in and from plugins",
         description="List the judges, built in and from plugins; with NAME, show the options of "
-        "one.",
+        "one; with check and a specification, run the contract suite on it, as a plugin's own test "
+        "does.",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the judge to show")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the judge to show, or check")
+    parser.add_argument("spec", nargs="?", metavar="SPEC", help="after check: the judge to check")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run_command=list_judges)
 
@@ -32,6 +41,8 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 def list_judges(options: argparse.Namespace) -> int:
     """List the usable judges on standard output, and the plugins' problems on standard error."""
     registry = make_registry()
+    if options.spec is not None:
+        return _check(registry, options.name, options.spec)
     judges = _chosen(registry, options.name)
     if options.json:
         print(json.dumps([_to_json(judge) for judge in judges], indent=2))
@@ -41,6 +52,19 @@ def list_judges(options: argparse.Namespace) -> int:
         print_tables(_options_table(judges[0]))
     for problem in registry.problems:
         print(plain(f"inspector judges: {problem}"), file=sys.stderr)
+    return 0
+
+
+def _check(registry: JudgeRegistry, word: str, spec: str) -> int:
+    """Run the contract suite on a judge; return 1 if it breaks a clause."""
+    if word != "check":
+        raise OptionError(f"Two arguments are for check, as in: inspector judges check {spec}")
+    try:
+        check_judge(create_judge(spec, registry=registry))
+    except AssertionError as error:
+        print(plain(f"inspector judges: {spec} breaks the contract: {error}"), file=sys.stderr)
+        return 1
+    print(plain(f"{spec} keeps the contract"))
     return 0
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.score import (
     add_form_flags,
-    check_out,
     describe_run,
     read_form,
     warn_of_unscored,
@@ -43,7 +42,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     )
     parser.add_argument("--judge", required=True, metavar="SPEC", help=flags.SPEC_HELP)
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="JSONL to write")
-    parser.add_argument("--overwrite", action="store_true", help="begin OUT anew")
+    flags.add_overwrite_flag(parser)
     add_form_flags(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="estimate tokens and cost, make no call"
@@ -60,10 +59,10 @@ def run_label(options: argparse.Namespace) -> int:
     Returns:
         1 if scores are missing that a second run may get, or all are missing.
     """
-    check_out(options.file, options.out)
+    spec, registry = JudgeSpec.parse(options.judge), make_registry()
+    flags.check_output(options.out, options.file, specs=[spec], criteria=options.criteria)
     form = read_form(options)
     rows = read_requests(options.file, form, options.limit)
-    spec, registry = JudgeSpec.parse(options.judge), make_registry()
     known = {option.name for option in registry.get(spec.name).backend.option_list}
     if options.dry_run and "dry_run" not in known:
         raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")

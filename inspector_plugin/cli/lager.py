@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from inspector_plugin.cli import flags
+from inspector_plugin.data.files import locked
 from inspector_plugin.data.stored_scores import (
     ScoredRow,
     data_sha256,
@@ -126,9 +127,10 @@ def _tune(options: argparse.Namespace) -> int:
         },
         "figures": figures,
     }
-    write_lager_pack(options.out, learnt.weights, aggregation, card)
     curves = {name: part["spearman_by_state"] for name, part in figures.items()}
-    plot_layers(options.out / "layers.svg", curves, learnt.weights)
+    with locked(options.out):
+        write_lager_pack(options.out, learnt.weights, aggregation, card)
+        plot_layers(options.out / "layers.svg", curves, learnt.weights)
     print_tables(*(_table(name, part) for name, part in figures.items()))
     return 0
 
@@ -145,7 +147,7 @@ def _read(options: argparse.Namespace, criteria: tuple[Criterion, ...] | None) -
         if name in sources:
             raise DataError(f"Two files are called {name!r}; rename one of them.")
         scored = read_scored(path, criteria, options.scored_by)
-        rows = [row for row in scored if row.question.strip() and row.response.strip()]
+        rows = [row for row in scored if row.can_be_judged]
         rows = sample(rows, options.rows, options.seed)
         problems = len(set(problems_of(rows)))
         if options.folds < 2 or problems < options.folds:

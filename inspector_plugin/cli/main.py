@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from inspector_plugin import __version__
 from inspector_plugin.cli import (
+    audit,
     balance,
     cache,
     collect,
@@ -16,6 +18,7 @@ from inspector_plugin.cli import (
     label,
     lager,
     models,
+    probes,
     run,
     score,
     show,
@@ -29,10 +32,12 @@ COMMANDS = (
     run,
     score,
     show,
+    audit,
     judges,
     criteria,
     models,
     train,
+    probes,
     lager,
     collect,
     label,
@@ -62,6 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error that the user can act on, 130 for Ctrl-C.
     """
+    # What the caller has closed is not wanted; print() would take one for the other.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # what cannot be written shows here, not when Python ends
+    except BrokenPipeError:  # whoever read our output has seen enough, as head has
+        pass
+    except OSError as error:  # a full disk, a name that is too long, a folder without permission
+        _say(f"inspector: error: {error}")
+    finally:
+        _drop_unwritten()
+    return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -70,12 +93,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run_command(options)
     except InspectorError as error:
-        print(plain(f"inspector {options.command}: error: {error}"), file=sys.stderr)
+        _say(f"inspector {options.command}: error: {error}")
         return 1
     except KeyboardInterrupt:
-        print(f"\ninspector {options.command}: interrupted", file=sys.stderr)
+        _say(f"inspector {options.command}: interrupted")
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough, as head has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor flush at the end
-        return 1
     return status
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):  # standard error may be what is full, or closed
+        print(plain(message), file=sys.stderr)
+
+
+def _drop_unwritten() -> None:
+    """Let what could not be written go nowhere: Python would try, and fail, again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):  # a stream of a test has no number
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

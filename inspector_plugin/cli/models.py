@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from inspector_plugin.cli import flags
 from inspector_plugin.errors import ModelError
-from inspector_plugin.lm.catalog import CATALOG, install, installed_folder
+from inspector_plugin.lm.catalog import CATALOG, install, installed_folder, remove_leftovers
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -30,7 +31,12 @@ def _install(options: argparse.Namespace) -> int:
         f"Installing {options.name}; reading it for the first time takes about half a minute.",
         file=sys.stderr,
     )
-    print(install(options.name))
+    # Ended politely, it takes its temporary folder with it.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        print(install(options.name))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -40,6 +46,7 @@ def _path(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    remove_leftovers()
     for model in CATALOG.values():
         try:
             where = str(installed_folder(model.name))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.harness.options import FLAGS, RunOptions, flag_of
 from inspector_plugin.plugins.options import options_of
 
@@ -64,14 +65,33 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings.read(metadata, shown=flag_of)
     for spec in settings.specs.values():
         shared_judge(spec, settings.defaults)  # before lm_eval loads its model
+    _require_tasks(arguments)
     if _evaluates_with_transformers(arguments):
         close_judges()  # those that need the evaluated model's weights will find them there
     if metadata:
         arguments += ["--metadata", json.dumps(metadata)]
     with _command_line(["lm_eval", *arguments]):
-        cli_evaluate()
+        try:
+            cli_evaluate()
+        except OSError as error:  # a model or a data set that is neither here nor to be had
+            reason = " ".join(str(error).split())[:500]
+            raise DataError(f"lm_eval stopped: {reason}") from error
     print_pending()
     return 0
+
+
+def _require_tasks(arguments: Sequence[str]) -> None:
+    """Refuse arguments for lm_eval that name no tasks.
+
+    Raises:
+        OptionError: If they do not.
+    """
+    wanted = ("--tasks", "-t", "--config", "-C", "--help", "-h", "ls", "validate")
+    if not any(each.partition("=")[0] in wanted for each in arguments):
+        raise OptionError(
+            "No tasks: give lm_eval's arguments after --, as in: inspector run --judge inspector "
+            "-- --model hf --model_args pretrained=MODEL --tasks gsm8k_inspector"
+        )
 
 
 def _split_metadata(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

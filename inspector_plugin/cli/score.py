@@ -13,6 +13,7 @@ from typing import Any
 from inspector_plugin import __version__
 from inspector_plugin.agreement.compare import agreement_by_criterion
 from inspector_plugin.cli import flags
+from inspector_plugin.data.files import require_no_input, run_file
 from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.data.requests import (
     RequestForm,
@@ -25,6 +26,7 @@ from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import cannot_judge
 from inspector_plugin.judging.score_file import Judged, score_rows, score_to_file
+from inspector_plugin.judging.validate import description_of
 from inspector_plugin.plugins.options import JudgeSpec, unique_names
 from inspector_plugin.plugins.registry import create_judge, make_registry
 from inspector_plugin.report.summary import JudgeSummary, print_summaries, summarise_judge
@@ -45,7 +47,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         "file", type=Path, metavar="FILE", help="JSONL of question and response (or prediction)"
     )
     parser.add_argument("--out", type=Path, metavar="OUT", help="JSONL to write")
-    parser.add_argument("--overwrite", action="store_true", help="begin OUT anew")
+    flags.add_overwrite_flag(parser)
     parser.add_argument("--summary", type=Path, metavar="PATH", help="write the figures as JSON")
     flags.add_judge_flags(parser)
     flags.add_judge_option(parser, "concurrency", "max_cost", "keep")
@@ -90,12 +92,16 @@ def run_score(options: argparse.Namespace) -> int:
     Returns:
         1 if a judge gave no score at all.
     """
-    check_out(options.file, options.out)
-    form = read_form(options)
-    rows = read_requests(options.file, form, options.limit)
     specs = [JudgeSpec.parse(text) for text in options.judge]
     if options.reference is not None:
         specs.append(JudgeSpec.parse(options.reference))
+    flags.check_output(options.out, options.file, specs=specs, criteria=options.criteria)
+    if options.summary is not None:
+        outputs = [] if options.out is None else [options.out, run_file(options.out)]
+        inputs = [options.file, *outputs, *flags.named_files(specs, options.criteria)]
+        require_no_input(options.summary, "--summary", inputs)
+    form = read_form(options)
+    rows = read_requests(options.file, form, options.limit)
     names = unique_names(specs)
     reference = names[-1] if options.reference is not None else None
     registry, defaults = make_registry(), flags.judge_defaults(options)
@@ -121,20 +127,6 @@ def run_score(options: argparse.Namespace) -> int:
     if options.summary is not None:
         _write_summary(options.summary, made_by, reference, summaries)
     return _status(summaries)
-
-
-def check_out(file: Path, out: Path | None) -> None:
-    """Refuse an output that would be compressed, or is the input.
-
-    Raises:
-        OptionError: If it is one of these.
-    """
-    if out is None:
-        return
-    if out.suffix == ".gz":
-        raise OptionError(f"--out {out}: the output is written as plain JSONL; drop the .gz.")
-    if out.exists() and file.exists() and out.samefile(file):
-        raise OptionError(f"--out {out} is the input itself; write to another file.")
 
 
 def warn_of_unscored(judges: Mapping[str, Judge], rows: Sequence[RequestRow]) -> None:
@@ -173,7 +165,7 @@ def describe_run(
         "rubric_field": form.rubric_field,
         "dataset": form.dataset,
         "judges": {
-            name: {"spec": str(spec), "made_of": dict(judge.describe())}
+            name: {"spec": str(spec), "made_of": description_of(judge, name)}
             for (name, judge), spec in zip(judges.items(), specs, strict=True)
         },
     }

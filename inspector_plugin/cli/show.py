@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from inspector_plugin.cli import flags
-from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
-from inspector_plugin.data.jsonl import read_rows, text_field
-from inspector_plugin.data.stored_scores import JUDGEMENTS, RESPONSE_FIELDS, judgements_of
+from inspector_plugin.data.jsonl import read_rows, response_field, text_field
+from inspector_plugin.data.stored_scores import (
+    JUDGEMENTS,
+    RESPONSE_FIELDS,
+    judgements_of,
+    rows_of,
+)
 from inspector_plugin.errors import DataError
 from inspector_plugin.report.tables import WIDTH, figure, make_table, plain, print_tables
 from inspector_plugin.schema.records import Judgement
@@ -38,7 +42,7 @@ def run_show(options: argparse.Namespace) -> int:
     """Show the row."""
     row, where = _find(options.file, options.row)
     _print_text("Problem", text_field(row, ("question",), where))
-    _print_text("Response", text_field(row, RESPONSE_FIELDS, where))
+    _print_text("Response", response_field(row, RESPONSE_FIELDS, where)[0])
     for name, judgement in judgements_of(row, where).items():
         _print_judgement(name, judgement)
     return 0
@@ -48,7 +52,7 @@ def _find(path: Path, wanted: int) -> tuple[Mapping[str, Any], str]:
     count = 0
     for number, line in read_rows(path):
         where = f"{path}, line {number}"
-        for row in judged_rows(line, where) if is_sample_log(line) else [line]:
+        for row in rows_of(line, where):
             if JUDGEMENTS not in row:
                 continue
             count += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspector_plugin.cli import flags
+from inspector_plugin.data.files import locked
 from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
@@ -48,7 +49,9 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     )
     flags.add_scored_by_flag(parser)
     flags.add_options(parser, TrainingPlan)
-    parser.add_argument("--jobs", type=int, default=-1, help="processes; default: one per core")
+    parser.add_argument(
+        "--jobs", type=flags.positive, metavar="N", help="processes; default: one per core"
+    )
     flags.add_options(parser, RunningOptions)
     parser.add_argument("--transfer-to", metavar="DATASET", help="serve this data set as well")
     parser.add_argument("--overwrite", action="store_true", help="replace packs of another run")
@@ -112,7 +115,8 @@ def _train_pack(
 
     folder = pack_folder(options.out, language_model.name, options.dataset, plan.labels)
     head = card_head(language_model, plan, data_sha256(rows))
-    _fit(folder, head, data, plan, options)
+    with locked(folder):
+        _fit(folder, head, data, plan, options)
     if options.transfer_to:
         target = pack_folder(options.out, language_model.name, options.transfer_to, plan.labels)
         write_transfer(target, options.transfer_to, folder)
@@ -136,6 +140,6 @@ def _fit(
     missing = [each for each in data if done.get(each.criterion.key) != each.criterion.fingerprint]
     description = f"Training ({plan.dataset}, {plan.labels})"
     with Progress(len(missing), description, "probe") as progress:
-        for probe in train_probes(missing, plan, options.jobs):
+        for probe in train_probes(missing, plan, options.jobs or -1):
             write_probe(folder, head, probe)
             progress.advance()

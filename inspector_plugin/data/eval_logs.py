@@ -17,6 +17,33 @@ def is_sample_log(row: Mapping[str, Any]) -> bool:
     return row.keys() >= _FIELDS
 
 
+def with_problem(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Give a line of a sample log the fields `question` and `response`, where it lacks them.
+
+    Args:
+        row: The line.
+        where: Where it stands, for error messages.
+
+    Raises:
+        DataError: If its document has no field `question`.
+    """
+    if "question" in row:
+        return dict(row)
+    document = row["doc"]
+    question = document.get("question") if isinstance(document, Mapping) else None
+    if not isinstance(question, str):
+        raise DataError(
+            f"{where}: this is a line of an lm_eval sample log, and its doc has no text "
+            "'question'; write rows of question (from doc) and response (resps[0][0]), or judge "
+            "while lm_eval runs: inspector run."
+        )
+    try:
+        response = row["resps"][0][0]
+    except (TypeError, LookupError):
+        response = None
+    return {"id": str(row["doc_id"]), "question": question, "response": response, **row}
+
+
 def judged_rows(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """Take the judged responses out of a line of a sample log.
 

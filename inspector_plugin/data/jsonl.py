@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonlines
 
+from inspector_plugin.data.files import require_ordinary
 from inspector_plugin.errors import DataError
 
 
@@ -31,6 +32,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
     try:
+        require_ordinary(path)
         with opener(path, "rt", encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
@@ -55,6 +57,7 @@ def file_sha256(path: str | Path) -> str:
         DataError: If the file cannot be read.
     """
     try:
+        require_ordinary(Path(path))
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
@@ -80,3 +83,32 @@ def text_field(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> st
             return value
     wanted = " or ".join(repr(name) for name in names)
     raise DataError(f"{where}: field {wanted} is missing; it has {sorted(row)}.")
+
+
+def response_field(
+    row: Mapping[str, Any], names: tuple[str, ...], where: str
+) -> tuple[str, str | None]:
+    """Return a row's response, which may lack what can be judged.
+
+    A list of one text, as some tools write, is read as its text.
+
+    Args:
+        row: The row.
+        names: The field's name and its aliases.
+        where: Where the row stands, for the error message.
+
+    Returns:
+        The response, and why there is none to judge: then it is empty.
+
+    Raises:
+        DataError: If the row has none of the fields.
+    """
+    found = [name for name in names if name in row]
+    value = row[found[0]] if found else text_field(row, names, where)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value, None
+    if value is None:
+        return "", "the response is missing (null)"
+    return "", f"the response is not text but of type {type(value).__name__}"

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.data.jsonl import read_rows, text_field
+from inspector_plugin.data.eval_logs import is_sample_log, with_problem
+from inspector_plugin.data.jsonl import read_rows, response_field, text_field
 from inspector_plugin.data.stored_scores import JUDGEMENTS, RESPONSE_FIELDS
 from inspector_plugin.errors import DataError, one_of
 from inspector_plugin.schema.criteria import Criterion, own_rubric
@@ -47,7 +48,7 @@ class RequestForm:
         own = row.get("dataset") is not None
         return JudgeRequest(
             question=text_field(row, ("question",), where),
-            response=text_field(row, RESPONSE_FIELDS, where),
+            response=response_field(row, RESPONSE_FIELDS, where)[0],
             criteria=self._criteria(row, where),
             dataset=text_field(row, ("dataset",), where) if own else self.dataset,
             id=None if identifier is None else str(identifier),
@@ -73,16 +74,26 @@ class RequestForm:
 
 @dataclass(frozen=True)
 class RequestRow:
-    """A row, and what it asks of the judges."""
+    """A row, and what it asks of the judges.
+
+    Attributes:
+        row: The row.
+        request: What it asks.
+        without_response: Why there is no response to judge; None where there is one.
+    """
 
     row: Mapping[str, Any]
     request: JudgeRequest
+    without_response: str | None = None
 
 
 def read_requests(
     path: str | Path, form: RequestForm | None = None, limit: int | None = None
 ) -> list[RequestRow]:
     """Read and check the rows of a JSONL file, plain or gzipped.
+
+    A line of an lm_eval sample log gets the fields `question` and `response`, of its document and
+    its first response.
 
     Args:
         path: The file.
@@ -92,7 +103,10 @@ def read_requests(
     Raises:
         DataError: If the file or a row is malformed, or there are no rows.
     """
-    numbered = ((f"{path}, line {number}", row) for number, row in read_rows(path))
+    numbered = (
+        (where, with_problem(row, where) if is_sample_log(row) else row)
+        for where, row in ((f"{path}, line {number}", row) for number, row in read_rows(path))
+    )
     rows = make_requests(islice(numbered, limit), form)
     if not rows:
         raise DataError(f"{path} holds no rows to judge.")
@@ -114,7 +128,8 @@ def make_requests(
             raise DataError(
                 f"{where}: field {JUDGEMENTS!r} is not an object, so none can be added."
             )
-        made.append(RequestRow(row, form.request(row, where)))
+        request = form.request(row, where)
+        made.append(RequestRow(row, request, response_field(row, RESPONSE_FIELDS, where)[1]))
     return made
 
 

@@ -11,7 +11,6 @@ docs/judgement-format.md describes all three.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ from random import Random
 from typing import Any, TypeVar
 
 from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
-from inspector_plugin.data.jsonl import read_rows, text_field
+from inspector_plugin.data.files import read_json, run_file
+from inspector_plugin.data.jsonl import read_rows, response_field, text_field
 from inspector_plugin.data.problems import problem_names
+from inspector_plugin.data.text import is_unicode
 from inspector_plugin.errors import CriteriaError, DataError, one_of
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import Judgement
@@ -107,6 +108,12 @@ class ScoredRow:
         """Whether the score means high quality."""
         return self.scale.is_high(self.score)
 
+    @property
+    def can_be_judged(self) -> bool:
+        """Whether there is something to learn from: a judge leaves other rows unscored."""
+        texts = (self.question, self.response)
+        return all(text.strip() and is_unicode(text) for text in texts)
+
 
 def read_scored(
     path: str | Path,
@@ -175,7 +182,7 @@ def read_stored_rows(
     found = False
     for number, line in read_rows(path):
         where = f"{path}, line {number}"
-        for row in judged_rows(line, where) if is_sample_log(line) else [line]:
+        for row in rows_of(line, where):
             if JUDGEMENTS not in row:
                 found = True
                 yield row, [_short_row(row, where)]
@@ -194,6 +201,13 @@ def read_stored_rows(
             )
     if judges and not found:
         raise DataError(f"{path}: {one_of(scored_by or '', judges, 'judge of this file')}")
+
+
+def rows_of(line: Mapping[str, Any], where: str) -> Iterable[dict[str, Any]]:
+    """Take the rows out of a line: it is one itself, unless it is one of a sample log."""
+    if is_sample_log(line) and JUDGEMENTS not in line:
+        return judged_rows(line, where)
+    return [dict(line)]
 
 
 def sample(rows: Sequence[Row], most: int | None, seed: int) -> list[Row]:
@@ -251,7 +265,9 @@ def _judgement_row(
     scales: _ScalesOfVersion1,
 ) -> Iterator[StoredScore]:
     question = text_field(row, ("question",), where)
-    response = text_field(row, RESPONSE_FIELDS, where)
+    response, missing = response_field(row, RESPONSE_FIELDS, where)
+    if missing is not None and any(each.score is not None for each in judgement.scores.values()):
+        raise DataError(f"{where}: there are scores, but {missing}.")
     identifier = row.get("id")
     for key, score in judgement.scores.items():
         scale = score.scale
@@ -307,7 +323,7 @@ class _ScalesOfVersion1:
     """Files of version 1 name no scale in their rows: OUT.run.json says which labels they have."""
 
     def __init__(self, path: Path) -> None:
-        self._run_file = path.with_name(path.name + ".run.json")
+        self._run_file = run_file(path)
         self._judges: Mapping[str, Any] | None = None
 
     def scale_of(self, judge: str, probabilities: Mapping[int, float] | None) -> Scale | None:
@@ -322,8 +338,8 @@ class _ScalesOfVersion1:
 
     def _read(self) -> Mapping[str, Any]:
         try:
-            content = json.loads(self._run_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(self._run_file)
+        except (OSError, ValueError):
             return {}  # then the scores are taken to be on the criterion's own scale
         judges = content.get("judges") if isinstance(content, Mapping) else None
         return judges if isinstance(judges, Mapping) else {}

@@ -16,6 +16,10 @@ from inspector_plugin.folders import shipped_folder
 _newest_index: dict[str, Any] = {}
 
 
+# Says that a class has been extended.
+_MARK = "_knows_inspector_tasks"
+
+
 def extend(manager: type[Any]) -> None:
     """Have every lm_eval `TaskManager` made from now on know our tasks.
 
@@ -26,6 +30,8 @@ def extend(manager: type[Any]) -> None:
         manager: lm_eval's class `TaskManager`.
     """
     original = manager.__init__
+    if getattr(original, _MARK, False):
+        return
     signature = inspect.signature(original)
     if not {"include_path", "include_defaults"} <= signature.parameters.keys():
         return  # not the TaskManager that we know
@@ -43,6 +49,7 @@ def extend(manager: type[Any]) -> None:
             original(self, *args, **kwargs)
         _remember(self)
 
+    setattr(__init__, _MARK, True)
     manager.__init__ = __init__
 
 

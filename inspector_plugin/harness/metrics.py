@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.metrics import mean
@@ -28,6 +28,28 @@ NOT_ENOUGH = "not enough"  # fewer than two pairs
 UNDEFINED = "undefined"  # such as a correlation with scores that are all equal
 
 Aggregation = Callable[[Sequence[Any]], float | int | str]
+
+
+class DocumentMetrics(dict[str, Any]):
+    """The metrics of one document under a judge.
+
+    lm_eval's loggers expect its own metrics in every row of the sample log. A row of ours holds
+    them as None when it is copied into the log, but they are not among the items, which lm_eval
+    aggregates.
+    """
+
+    def __init__(self, values: Mapping[str, Any], absent: Sequence[str]) -> None:
+        """Take the values, and the names of lm_eval's own metrics."""
+        super().__init__({**dict.fromkeys(absent), **values})
+        self._values = dict(values)
+
+    def items(self) -> Any:
+        """The metrics of ours."""
+        return self._values.items()
+
+    def keys(self) -> Any:
+        """Their names."""
+        return self._values.keys()
 
 
 def metric_names(criteria: Sequence[Criterion], has_reference: bool) -> list[str]:
@@ -57,11 +79,12 @@ def with_values(names: Sequence[str], judged: Sequence[Sequence[Judgement]]) -> 
     ]
 
 
-def document_metrics(responses: JudgedResponses) -> dict[str, Any]:
+def document_metrics(responses: JudgedResponses, absent: Sequence[str]) -> DocumentMetrics:
     """Give the values of one document under one judge.
 
     Args:
         responses: The judgements of the responses to the document, at least one.
+        absent: lm_eval's own metrics of the task.
 
     Returns:
         The mean score on each criterion and the mean total, without those of which no response has
@@ -78,7 +101,7 @@ def document_metrics(responses: JudgedResponses) -> dict[str, Any]:
             average = mean_of_scored(document.judged, name)
             if average is not None:
                 values[name] = average
-    return values
+    return DocumentMetrics(values, absent)
 
 
 def aggregations(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from inspector_plugin.harness.command_line import is_lm_eval_command
 from inspector_plugin.harness.metrics import agreement_of
 from inspector_plugin.harness.responses import JudgedDocument
 from inspector_plugin.report.summary import JudgeSummary, print_summaries, summarise_judge
@@ -88,7 +87,7 @@ def print_when_done(results: TaskResults) -> None:
 
     Whoever calls lm_eval from Python finds the figures in the results.
     """
-    if _is_command_line():
+    if is_lm_eval_command():
         _pending.append(results)
 
 
@@ -98,8 +97,3 @@ def print_pending() -> None:
     while _pending:
         results = _pending.pop(0)
         print_summaries(results.summaries, results.reference, title=results.task)
-
-
-def _is_command_line() -> bool:
-    program = Path(sys.argv[0])
-    return program.stem in ("lm_eval", "lm-eval") or program.parent.name == "lm_eval"

@@ -6,15 +6,19 @@ The judge cache is shared as well.
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Mapping
 
+from inspector_plugin.errors import DataError, JudgeError
 from inspector_plugin.harness.evaluated import offer_evaluated_models
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.report.tables import plain
 
-_caches: list[JudgeCache] = []
+_LOG = logging.getLogger(__name__)
+_caches: list[JudgeCache | None] = []
 _judges: dict[tuple[str, frozenset[tuple[str, OptionValue]]], Judge] = {}
 
 
@@ -35,14 +39,18 @@ def shared_judge(spec: JudgeSpec, defaults: Mapping[str, OptionValue]) -> Judge:
     return _judges[key]
 
 
-def shared_cache() -> JudgeCache:
+def shared_cache() -> JudgeCache | None:
     """Return the judge cache, opened when it is first asked for.
 
-    Raises:
-        DataError: If it cannot be opened.
+    Returns:
+        None if it cannot be used; a warning says so, once.
     """
     if not _caches:
-        _caches.append(JudgeCache())
+        try:
+            _caches.append(JudgeCache())
+        except DataError as error:
+            _LOG.warning("Judging without the judge cache: %s", plain(str(error)))
+            _caches.append(None)
     return _caches[0]
 
 
@@ -50,6 +58,13 @@ def shared_cache() -> JudgeCache:
 def close_judges() -> None:
     """Close all judges and the cache; a notebook can free their memory with it."""
     while _judges:
-        _judges.popitem()[1].close()
+        judge = _judges.popitem()[1]
+        try:
+            with judge:
+                pass
+        except JudgeError as error:  # a plugin's close()
+            _LOG.warning("%s", plain(str(error)))
     while _caches:
-        _caches.pop().close()
+        cache = _caches.pop()
+        if cache is not None:
+            cache.close()

@@ -17,14 +17,17 @@ from inspector_plugin.errors import DataError, InspectorError, OptionError, one_
 from inspector_plugin.folders import shipped_folder
 from inspector_plugin.harness import metrics, results
 from inspector_plugin.harness.base_task import inherit
+from inspector_plugin.harness.command_line import show_errors_in_one_line
 from inspector_plugin.harness.documents import read_file, read_splits
-from inspector_plugin.harness.error_line import show_errors_in_one_line
 from inspector_plugin.harness.ranks import on_all_ranks
 from inspector_plugin.harness.responses import JudgedDocument, JudgedResponses
 from inspector_plugin.harness.settings import Settings, read_task_criteria
 from inspector_plugin.harness.shared import shared_cache, shared_judge
+from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import judge_all
+from inspector_plugin.judging.validate import description_of
+from inspector_plugin.report.tables import plain
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import Judgement, JudgeRequest, total_usage, unjudged
 from inspector_plugin.schema.roscoe import ROSCOE
@@ -62,6 +65,10 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
             name: shared_judge(spec, self._settings.defaults)
             for name, spec in self._settings.specs.items()
         }
+        self._descriptions = {
+            name: description_of(judge, name) for name, judge in self._judges.items()
+        }
+        self._cache = shared_cache() if self._settings.cache and self._judges else None
         self._gathered: list[list[JudgedDocument]] = []
         self._benchmark = _benchmark(own)
         benchmark = own.pop("benchmark", None)
@@ -104,7 +111,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
     def process_results(self, doc: Mapping[str, Any], filtered: list[Any]) -> dict[str, Any]:
         """Give the metrics of one document: ours in a judge's row, lm_eval's own in others."""
         if isinstance(filtered[0], JudgedResponses):
-            return metrics.document_metrics(filtered[0])
+            return metrics.document_metrics(filtered[0], list(super().aggregation()))
         inherited: dict[str, Any] = super().process_results(doc, filtered)
         return inherited
 
@@ -134,7 +141,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
             **config["metadata"],
             "inspector": {
                 "judges": {
-                    name: {"spec": str(spec), **self._judges[name].describe()}
+                    name: {"spec": str(spec), **self._descriptions[name]}
                     for name, spec in settings.specs.items()
                 },
                 "reference": reference,
@@ -195,7 +202,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         # Also no connection, a data set that asks for a login, and files that are not there.
         except (OSError, DatasetsError) as error:
             reason = " ".join(str(error).split())
-            local = "; give a local folder with the metadata key data, or INSPECTOR_DATA"
+            local = "; give a local folder with --data (metadata key data) or INSPECTOR_DATA"
             raise DataError(
                 f"Cannot load the data set {self.DATASET_PATH} ({reason})"
                 f"{local if self._benchmark is not None else ''}."
@@ -210,7 +217,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
     def _judge_instances(self, instances: list[Instance]) -> None:
         requests = [self._requests(instance) for instance in instances]
         judged = {
-            name: _judge_nested(judge, requests, f"{self.task_name}, {name}", self._settings.cache)
+            name: _judge_nested(judge, requests, f"{self.task_name}, {name}", self._cache)
             for name, judge in self._judges.items()
         }
         for name, nested in judged.items():
@@ -273,7 +280,10 @@ def _text(own: dict[str, Any], key: str) -> str | None:
 
 
 def _judge_nested(
-    judge: Judge, requests: Sequence[Sequence[JudgeRequest]], name: str, cached: bool
+    judge: Judge,
+    requests: Sequence[Sequence[JudgeRequest]],
+    name: str,
+    cache: JudgeCache | None,
 ) -> list[list[Judgement]]:
     """Judge the responses of each document, all in one batch.
 
@@ -283,12 +293,20 @@ def _judge_nested(
     flat = [request for of_document in requests for request in of_document]
     done: list[Judgement] = []
     try:
-        cache = shared_cache() if cached else None
         judge_all(
             judge, flat, name=name, on_judged=lambda _, judged: done.extend(judged), cache=cache
         )
-    except InspectorError as error:
-        _LOG.error("Judge %s gave up after %d of %d: %s", name, len(done), len(flat), error)
-        done += [unjudged(request, str(error), scale=judge.scale) for request in flat[len(done) :]]
+    # Whatever a judge raises, lm_eval's own results must not be lost to it.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        _LOG.error(
+            "Judge %s gave up after %d of %d: %s",
+            name,
+            len(done),
+            len(flat),
+            plain(str(error)),
+            exc_info=None if isinstance(error, InspectorError) else error,
+        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        done += [unjudged(request, reason, scale=judge.scale) for request in flat[len(done) :]]
     following = iter(done)
     return [[next(following) for _ in of_document] for of_document in requests]

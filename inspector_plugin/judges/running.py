@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inspector_plugin.errors import OptionError
 from inspector_plugin.plugins.options import option
 
 AUTO = "auto"
+_MOST_SEED = 2**32 - 1
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that NumPy and scikit-learn do not take.
+
+    Raises:
+        OptionError: If it is one.
+    """
+    if not 0 <= seed <= _MOST_SEED:
+        raise OptionError(f"--seed must be from 0 to {_MOST_SEED}, not {str(seed)[:40]}.")
 
 
 @dataclass(frozen=True)

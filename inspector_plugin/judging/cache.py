@@ -12,16 +12,26 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.folders import cache_folder
 from inspector_plugin.judging.judge import Judge
-from inspector_plugin.schema.records import Judgement, JudgeRequest, reused
+from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest, reused
 
 FORMAT = 2
+# What reading a judgement that is damaged raises.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    CriteriaError,
+)
 _BUSY_SECONDS = 60.0
 _KEYS_AT_ONCE = 500
 _TABLE = """
@@ -70,6 +80,7 @@ class JudgeCache:
             self._database = sqlite3.connect(
                 self.path, timeout=_BUSY_SECONDS, check_same_thread=False
             )
+            self._database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(_TABLE)
@@ -88,7 +99,8 @@ class JudgeCache:
         """Look judgements up.
 
         Returns:
-            Those found, by key, each with the usage of a judgement that is reused.
+            Those found, by key, each with the usage of a judgement that is reused. One that is
+            damaged counts as not found.
         """
         found: dict[str, Judgement] = {}
         with self._explained():
@@ -97,7 +109,8 @@ class JudgeCache:
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, judgement FROM judgements WHERE key IN ({marks})"
                 for key, text in self._database.execute(query, some):
-                    found[key] = reused(Judgement.from_json(json.loads(text)))
+                    with suppress(*_DAMAGE):
+                        found[key] = reused(Judgement.from_json(json.loads(text)))
         return found
 
     def keys(self, judge: Judge, requests: Sequence[JudgeRequest]) -> list[str]:
@@ -107,7 +120,7 @@ class JudgeCache:
             One key for each request, 64 hexadecimal digits.
         """
         scale = None if judge.scale is None else judge.scale.labels
-        identity = [FORMAT, _kind(judge), scale, dict(judge.describe())]
+        identity = [FORMAT, _kind(judge), judge.scoring_version, scale, dict(judge.describe())]
         start = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         keys = []
         for request in requests:
@@ -124,9 +137,11 @@ class JudgeCache:
         return keys
 
     def put(self, judge: Judge, judgements: Sequence[tuple[str, Judgement]]) -> None:
-        """Keep judgements, but for those that lack what may be there when asked for again.
+        """Keep scores, and reasons for which asking again would give none.
 
-        They are on disk when this returns, and outlive the end of the process, however it comes.
+        Not kept is what is missing for a transient reason, or because a reply could not be read:
+        that reply is the explanation, and a repaired server may do better. What is kept is on disk
+        when this returns, and outlives the end of the process, however it comes.
 
         Args:
             judge: The judge.
@@ -136,7 +151,7 @@ class JudgeCache:
         rows = [
             (key, _kind(judge), now, json.dumps(judgement.to_json()))
             for key, judgement in judgements
-            if not any(score.transient for score in judgement.scores.values())
+            if not any(map(_may_be_had_later, judgement.scores.values()))
         ]
         with self._explained(), self._database:
             self._database.executemany(
@@ -197,6 +212,11 @@ def opened_cache(enabled: bool = True) -> Iterator[JudgeCache | None]:
         return
     with JudgeCache() as cache:
         yield cache
+
+
+def _may_be_had_later(score: CriterionScore) -> bool:
+    is_unreadable = score.score is None and score.explanation is not None
+    return score.transient or is_unreadable
 
 
 def _kind(judge: Judge) -> str:

@@ -19,10 +19,14 @@ class Judge(abc.ABC):
         scale: The one scale that this judge scores on: 1-5 unless the class says otherwise.
             `BINARY` means low or high quality on any criterion. None means that it scores each
             criterion on the criterion's own scale.
+        scoring_version: Raise it when the same description comes to give other scores: cached
+            judgements of another number are not used. It is not the package's version, so that an
+            update does not pay again for what has not changed.
         spec: The specification that `create_judge` made it from.
     """
 
     scale: Scale | None = MULTICLASS
+    scoring_version: int = 1
     spec: str = ""
 
     @abc.abstractmethod
@@ -79,7 +83,10 @@ class Judge(abc.ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        from inspector_plugin.judging.calls import calling
+
+        with calling(self, self.spec or type(self).__name__, "close"):
+            self.close()
 
 
 JudgementGroups = Generator[list[tuple[int, Judgement]], None, None]

@@ -9,14 +9,15 @@ that writes them down loses little when it is interrupted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inspector_plugin.errors import JudgeError
+from inspector_plugin.judging.calls import answers, calling, reason_against
 from inspector_plugin.judging.judge import Judge, StreamingJudge
-from inspector_plugin.judging.validate import completed
+from inspector_plugin.judging.validate import completed, description_of
 from inspector_plugin.progress import Progress
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import (
@@ -77,21 +78,24 @@ def judge_all(
     shown = Progress(len(requests), f"Judging ({name})", "response") if progress else None
     with shown or nullcontext():
         collector = _Collector(requests, shown, on_judged)
-        questions = _questions(judge, requests, collector)
-        if not judge.describe():
+        questions = _questions(judge, requests, collector, name)
+        with calling(judge, name, "describe"):
+            described = description_of(judge, name)
+        if not described:
             cache = None  # nothing says which judge this is
         if cache is not None:
             questions = _take_from_cache(cache, judge, questions, collector)
         collector.hand_on()
         asked = [question.request for question in questions]
-        for group in _answers(judge, asked, chunk_size, name):
-            answers = [
-                (questions[place], completed(judge, asked[place], answer, name))
-                for place, answer in group
-            ]
-            if cache is not None:
-                cache.put(judge, [(question.key, answer) for question, answer in answers])
-            for question, answer in answers:
+        for group in answers(judge, asked, chunk_size, name):
+            judged: list[tuple[_Question, Judgement]] = []
+            try:
+                for place, answer in group:
+                    judged.append((questions[place], completed(judge, asked[place], answer, name)))
+            finally:  # what is good is kept, even if the next answer stops the run
+                if cache is not None:
+                    cache.put(judge, [(question.key, answer) for question, answer in judged])
+            for question, answer in judged:
                 collector.add(question.owners, answer)
             collector.hand_on()
     return collector.judgements
@@ -109,7 +113,7 @@ def cannot_judge(judge: Judge, requests: Sequence[JudgeRequest]) -> Counter[str]
     )
     reasons: Counter[str] = Counter()
     for (criterion, dataset), count in asked.items():
-        reason = judge.cannot_judge(criterion, dataset)
+        reason = reason_against(judge, criterion, dataset)
         if reason is not None:
             reasons[reason] += count
     return reasons
@@ -165,7 +169,7 @@ class _Collector:
 
 
 def _questions(
-    judge: Judge, requests: Sequence[JudgeRequest], collector: _Collector
+    judge: Judge, requests: Sequence[JudgeRequest], collector: _Collector, name: str
 ) -> list[_Question]:
     """Say what to ask the judge, settling what there is nothing to ask about."""
     split = isinstance(judge, StreamingJudge) and judge.independent_criteria
@@ -180,7 +184,7 @@ def _questions(
         for criterion in request.criteria:
             key = (criterion, request.dataset)
             if key not in known:
-                known[key] = judge.cannot_judge(*key)
+                known[key] = reason_against(judge, *key, name)
             reason = known[key]
             if reason is None:
                 criteria.append(criterion)
@@ -201,29 +205,12 @@ def _take_from_cache(
     for question, key in zip(questions, keys, strict=True):
         first = by_key.setdefault(key, replace(question, owners=[], key=key))
         first.owners.extend(question.owners)
-    found = cache.get(list(by_key))
-    for key, answer in found.items():
-        collector.add(by_key[key].owners, answer)
+    found = {}
+    for key, answer in cache.get(list(by_key)).items():
+        with suppress(JudgeError):  # an entry that is damaged counts as not found
+            found[key] = completed(judge, by_key[key].request, answer, "cache")
+            collector.add(by_key[key].owners, found[key])
     return [question for key, question in by_key.items() if key not in found]
-
-
-def _answers(
-    judge: Judge, requests: Sequence[JudgeRequest], chunk_size: int, name: str
-) -> Iterator[list[tuple[int, Judgement]]]:
-    """Ask the judge; yield what comes back at once, each judgement with its request's position."""
-    if isinstance(judge, StreamingJudge):
-        with closing(judge.judge_each(requests)) as judged:
-            yield from judged
-        return
-    for start in range(0, len(requests), chunk_size):
-        chunk = requests[start : start + chunk_size]
-        answers = judge.judge(chunk)
-        if len(answers) != len(chunk):
-            raise JudgeError(
-                f"Judge {name!r} returned {len(answers)} judgements for {len(chunk)} requests; "
-                "this is a bug in the judge."
-            )
-        yield list(enumerate(answers, start))
 
 
 def _nothing_to_judge(request: JudgeRequest) -> str | None:

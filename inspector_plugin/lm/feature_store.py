@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
+from inspector_plugin.data.files import require_ordinary, write_whole
 from inspector_plugin.folders import cache_folder
 from inspector_plugin.lm.forward import FloatArray, Pooled, pooled_features
 from inspector_plugin.lm.loading import LanguageModel
@@ -54,7 +56,7 @@ class FeatureStore:
         plan: ForwardPlan,
         description: str = "Features",
     ) -> list[Path]:
-        """Compute the features that are not on disk yet.
+        """Compute the features that are not on disk yet, or are damaged there.
 
         Args:
             language_model: The model.
@@ -66,7 +68,9 @@ class FeatureStore:
             For each prompt the file with its features.
         """
         paths = [self._path(language_model, encoding, plan.features) for encoding in encodings]
-        missing = list({path: i for i, path in enumerate(paths) if not path.exists()}.values())
+        width = sum(feature.width(language_model) for feature in plan.features)
+        found = {path: _is_whole(path, width) for path in dict.fromkeys(paths)}
+        missing = list({path: i for i, path in enumerate(paths) if not found[path]}.values())
         with Progress(len(missing), description, "row") as progress:
             for start in range(0, len(missing), _CHUNK):
                 chunk = missing[start : start + _CHUNK]
@@ -118,6 +122,15 @@ def read_features(
 
 def _write(path: Path, row: FloatArray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".part")
-    save_file({"features": np.ascontiguousarray(row)}, scratch)
-    scratch.replace(path)
+    write_whole(path, save({"features": np.ascontiguousarray(row)}))
+
+
+def _is_whole(path: Path, width: int) -> bool:
+    """Whether a file is there and holds features of that width."""
+    try:
+        require_ordinary(path)
+        row = load_file(path)["features"]
+    # Whatever the file holds instead, numbers of an unknown type among it.
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError):
+        return False
+    return row.dtype == np.float32 and row.size == width and bool(np.isfinite(row).all())

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from inspector_plugin.errors import ModelError
-from inspector_plugin.lm.batches import run_in_batches
+from inspector_plugin.lm.batches import Fault, OnFault, run_in_batches
 from inspector_plugin.lm.branches import branch_keywords, have_branches
 from inspector_plugin.lm.loading import LanguageModel
-from inspector_plugin.lm.observing import run_decoder
+from inspector_plugin.lm.observing import decoder_of, run_decoder
 from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.pooling import pool
 from inspector_plugin.lm.prefix import Prefix, by_beginning, read_prefix
@@ -38,6 +38,7 @@ def pooled_features(
     encodings: Sequence[Encoding],
     plan: ForwardPlan,
     on_batch: Callable[[list[int], Pooled], None] | None = None,
+    on_fault: OnFault | None = None,
 ) -> dict[Feature, FloatArray]:
     """Run prompts through the model and keep what the plan asks for.
 
@@ -46,17 +47,19 @@ def pooled_features(
         encodings: The prompts.
         plan: What to keep of each, and how to run them.
         on_batch: Called after each batch with the indices of its prompts and their features.
+        on_fault: Told the index of a prompt that does not fit into memory, or whose hidden states
+            are not finite, and why; its features are NaN then. If None, that is an error.
 
     Returns:
         For each feature [prompts, width] float32, in the order of `encodings`.
 
     Raises:
-        ModelError: If the model has no layer of that number, a value is not finite, or a prompt
-            does not fit into memory.
+        ModelError: If the model has no layer of that number; or if a value is not finite or a
+            prompt does not fit into memory, and nobody is to be told.
     """
     plan.require_layers(language_model)
     result = {
-        feature: np.empty((len(encodings), feature.width(language_model)), dtype=np.float32)
+        feature: np.full((len(encodings), feature.width(language_model)), np.nan, dtype=np.float32)
         for feature in plan.features
     }
     for beginning, group in by_beginning(encodings, plan).items():
@@ -69,9 +72,17 @@ def pooled_features(
             batch = [encodings[group[place]] for place in places]
             return _run_batch(language_model, batch, plan, prefix)
 
+        def report(place: int, fault: Fault, group: list[int] = group) -> None:
+            assert on_fault is not None
+            on_fault(group[place], fault)
+
         lengths = [len(encodings[index].token_ids) - read for index in group]
-        for places, pooled in run_in_batches(language_model, lengths, plan.batch_size, run):
+        batches = run_in_batches(
+            language_model, lengths, plan.batch_size, run, report if on_fault else None
+        )
+        for places, pooled in batches:
             indices = [group[place] for place in places]
+            _report_not_finite(language_model, pooled, indices, on_fault)
             for feature, rows in pooled.items():
                 result[feature][indices] = rows
             if on_batch is not None:
@@ -96,7 +107,7 @@ def _run_batch(
         _require_branches(language_model)
         keywords = branch_keywords(language_model, batch, token_ids.shape[1])
     elif prefix is not None:
-        keywords = prefix.keywords(attention_mask)
+        keywords = prefix.keywords(decoder_of(language_model.model), attention_mask)
     pooled: dict[Feature, Tensor] = {}
 
     def receive(layer: int, attention: bool, states: Tensor) -> None:
@@ -107,17 +118,28 @@ def _run_batch(
             pooled[feature] = pool(states, own, feature.pooling, before)
 
     run_decoder(language_model, token_ids, keywords, plan, receive)
-    return {feature: _finite(language_model, pooled[feature]) for feature in plan.features}
+    return {feature: pooled[feature].cpu().numpy() for feature in plan.features}
 
 
-def _finite(language_model: LanguageModel, rows: Tensor) -> FloatArray:
-    array: FloatArray = rows.cpu().numpy()
-    if not np.isfinite(array).all():
-        raise ModelError(
-            f"Language model {language_model.name!r} gave hidden states that are not finite "
-            f"in {language_model.dtype}; try another dtype."
-        )
-    return array
+def _report_not_finite(
+    language_model: LanguageModel,
+    pooled: Pooled,
+    indices: Sequence[int],
+    on_fault: OnFault | None,
+) -> None:
+    """Report the prompts of a batch whose hidden states are not finite."""
+    reason = (
+        f"language model {language_model.name!r} gave hidden states that are not finite in "
+        f"{language_model.dtype}"
+    )
+    finite = np.ones(len(indices), dtype=bool)
+    for rows in pooled.values():
+        finite &= np.isfinite(rows).all(axis=1)
+    if on_fault is None and not finite.all():
+        raise ModelError(f"{reason[0].upper()}{reason[1:]}; try another dtype.")
+    for index in np.array(indices)[~finite].tolist():
+        assert on_fault is not None
+        on_fault(index, Fault(reason))
 
 
 def _pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.batches import Fault
+from inspector_plugin.lm.chats import fold_system
 from inspector_plugin.lm.loading import LanguageModel
-
-Chat = Sequence[Mapping[str, str]]
+from inspector_plugin.lm.templates import Chat, around_messages, has_template
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,29 @@ class Generation:
     Attributes:
         text: The text, without special tokens.
         completion_tokens: Number of tokens written, the end token included.
+        cut: Whether it ended because of the limit of tokens.
         tokens: Text of each token and the natural log-probabilities of the candidates at its
             place, by the candidate's text; None if there were no candidates.
+        is_finite: Whether the model's logits were numbers; else the text means nothing.
     """
 
     text: str
     completion_tokens: int
     tokens: tuple[tuple[str, Mapping[str, float]], ...] | None = None
+    cut: bool = False
+    is_finite: bool = True
+
+
+# Of a generation that is not finite.
+NOT_FINITE = Fault("the language model gave logits that are not finite")
 
 
 def encode_chat(language_model: LanguageModel, chat: Chat) -> list[int]:
     """Turn a chat into token ids by the model's chat template.
 
     The messages are tokenised apart from the template: a special token that a message spells out
-    is read as ordinary characters. A model without a template reads the messages one after another.
+    is read as ordinary characters. A model without a template reads the messages one after another;
+    a template without a system role gets that text at the beginning of the user's message.
 
     Args:
         language_model: Whose tokenizer and template count.
@@ -42,24 +53,27 @@ def encode_chat(language_model: LanguageModel, chat: Chat) -> list[int]:
 
     Returns:
         The token ids, ending where the model's answer begins.
+
+    Raises:
+        ModelError: If the template fails, or drops a message.
     """
     tokenizer = language_model.tokenizer
-    if not tokenizer.chat_template:
+    if not has_template(language_model):
         text = "\n\n".join(message["content"] for message in chat) + "\n\n"
         ids: list[int] = tokenizer(text, split_special_tokens=True, verbose=False).input_ids
         return ids
-    places = [f"MESSAGE-{index}-CONTENT" for index in range(len(chat))]
-    rest = tokenizer.apply_chat_template(
-        [{"role": m["role"], "content": place} for m, place in zip(chat, places, strict=True)],
-        tokenize=False,
-        add_generation_prompt=True,
-    )
+    try:
+        *befores, after = around_messages(language_model, chat)
+    except ModelError:
+        folded = fold_system(chat)
+        if len(folded) == len(chat):
+            raise
+        return encode_chat(language_model, folded)
     ids = []
-    for message, place in zip(chat, places, strict=True):
-        before, _, rest = rest.partition(place)
+    for message, before in zip(chat, befores, strict=True):
         ids += _token_ids(tokenizer, before, trusted=True)
         ids += _token_ids(tokenizer, message["content"], trusted=False)
-    return ids + _token_ids(tokenizer, rest, trusted=True)
+    return ids + _token_ids(tokenizer, after, trusted=True)
 
 
 def candidate_ids(language_model: LanguageModel, texts: Sequence[str]) -> dict[int, str]:
@@ -100,7 +114,7 @@ def generate(
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    recorder = _Recorder(candidates or {})
+    recorder, checker = _Recorder(candidates or {}), _Checker()
     with torch.inference_mode():
         written = model.generate(
             input_ids=ids.to(language_model.device),
@@ -113,7 +127,7 @@ def generate(
                 eos_token_id=end_ids,
                 pad_token_id=pad_id,
             ),
-            logits_processor=LogitsProcessorList([recorder] if candidates else []),
+            logits_processor=LogitsProcessorList([checker, recorder] if candidates else [checker]),
         )
     rows = [_until_end(row, end_ids) for row in written[:, width:].tolist()]
     return [
@@ -121,9 +135,25 @@ def generate(
             text=tokenizer.decode(row, skip_special_tokens=True),
             completion_tokens=len(row),
             tokens=recorder.tokens(tokenizer, row, index) if candidates else None,
+            is_finite=checker.is_finite(len(row), index),
+            cut=len(row) >= max_tokens and row[-1] not in end_ids,
         )
         for index, row in enumerate(rows)
     ]
+
+
+class _Checker(LogitsProcessor):
+    """Notes at every step which rows have logits that are no numbers, and changes nothing."""
+
+    def __init__(self) -> None:
+        self._steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._steps.append(torch.isnan(scores).any(dim=-1))
+        return scores
+
+    def is_finite(self, steps: int, row: int) -> bool:
+        return not any(bool(step[row]) for step in self._steps[:steps])
 
 
 class _Recorder(LogitsProcessor):

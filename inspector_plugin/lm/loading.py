@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from inspector_plugin.errors import ModelError, OptionError, one_of
+from inspector_plugin.errors import InspectorError, ModelError, OptionError, one_of
 from inspector_plugin.lm.catalog import installed_folder, is_catalog_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _FINGERPRINT_VALUES = 4096
+_MOST = {
+    "num_hidden_layers": 1000,
+    "hidden_size": 10**6,
+    "num_attention_heads": 10**4,
+    "vocab_size": 10**8,
+}
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, str], LanguageModel]
 _offered: weakref.WeakValueDictionary[tuple[str, str, torch.dtype], Any]
@@ -64,8 +72,21 @@ class LanguageModel:
         return int(self.model.config.get_text_config().num_attention_heads)
 
     def describe(self) -> dict[str, Any]:
-        """Name, weights and number format, for results and cards."""
-        return {"model": self.name, "fingerprint": self.fingerprint, "dtype": self.dtype}
+        """Name, weights, number format and how text is read, for results and cache keys."""
+        return {
+            "model": self.name,
+            "fingerprint": self.fingerprint,
+            "dtype": self.dtype,
+            "tokenizer": self.tokenizer_fingerprint,
+        }
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str:
+        """Hash of the tokenizer and its chat template, 16 hexadecimal digits."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        rules = self.tokenizer.get_vocab() if backend is None else backend.to_str()
+        content = json.dumps([rules, self.tokenizer.chat_template], sort_keys=True)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 _loaded = weakref.WeakValueDictionary()
@@ -139,27 +160,36 @@ def _load(name: str, device: torch.device, dtype: str) -> LanguageModel:
     try:
         with _no_progress_bar():
             return _read(name, source, extra, device, dtype)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except InspectorError:
+        raise
+    # A configuration or a tokenizer that is damaged makes transformers raise anything at all.
+    except Exception as error:
         raise ModelError(_cannot_load(name, error)) from error
 
 
 def _read(
     name: str, source: str, extra: dict[str, str], device: torch.device, dtype: str
 ) -> LanguageModel:
+    _require_ordinary_files(name, Path(source))
     config = AutoConfig.from_pretrained(source, trust_remote_code=False, **extra)
     _require_causal(config, name)
+    _require_sizes(config, name)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
     model: Any = None if extra else _offered.get((_place(source), str(device), DTYPES[dtype]))
     if model is None:
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=DTYPES[dtype],
             use_safetensors=None if extra else True,
             trust_remote_code=False,
+            output_loading_info=True,
             **extra,
         )
+        model, found = loaded
+        _require_all_weights(name, found)
         model.requires_grad_(False)
         model = model.eval().to(device)
+    _require_own_tokenizer(name, model, tokenizer)
     return LanguageModel(
         name=name,
         model=model,
@@ -219,6 +249,13 @@ def _resolve_device(device: str | None) -> torch.device:
         raise OptionError(f"Device {device!r} is unknown; use cpu, cuda or cuda:N.") from error
     if target.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"Device {device!r}: this machine offers no CUDA; use cpu.")
+    try:
+        torch.zeros(1, device=target).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise OptionError(
+            f"Device {device!r} cannot be used ({reason}); use cpu, cuda or cuda:N."
+        ) from error
     return target
 
 
@@ -233,6 +270,58 @@ def _require_causal(config: Any, name: str) -> None:
         )
 
 
+def _require_ordinary_files(name: str, folder: Path) -> None:
+    """Refuse a folder with a pipe in it, which would be waited for without end."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ModelError(f"Language model {name!r}: {path} is not an ordinary file.")
+
+
+def _require_sizes(config: Any, name: str) -> None:
+    """Refuse sizes that no model has, before memory is asked for them."""
+    text_config = config.get_text_config()
+    for size in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"):
+        value = getattr(text_config, size, None)
+        if type(value) is not int or not 1 <= value <= _MOST[size]:
+            raise ModelError(
+                f"Language model {name!r}: its configuration has {size}={value!r:.40}, not a whole "
+                f"number from 1 to {_MOST[size]}."
+            )
+
+
+def _require_all_weights(name: str, found: Any) -> None:
+    """Refuse a model that lacks weights, which would then be random, or brings others.
+
+    Args:
+        name: What the user called it.
+        found: What transformers says of loading it; weights that are tied count as found.
+    """
+    for field, what in (
+        ("missing_keys", "lacks weights"),
+        ("unexpected_keys", "holds weights that its configuration has no place for"),
+        ("mismatched_keys", "holds weights of other sizes than its configuration says"),
+        ("error_msgs", "could not be read in full"),
+    ):
+        keys = sorted(map(str, found.get(field) or ()))
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise ModelError(
+                f"Language model {name!r} {what}: {', '.join(keys[:3])}{more}; get it again, or "
+                "repair its config.json."
+            )
+
+
+def _require_own_tokenizer(name: str, model: Any, tokenizer: Any) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.vocab_size > rows:
+        raise ModelError(
+            f"Language model {name!r}: its tokenizer has {tokenizer.vocab_size} tokens and its "
+            f"weights are for {rows}; it is the tokenizer of another model."
+        )
+
+
 def _max_tokens(config: Any, tokenizer: Any) -> int:
     text_config = config.get_text_config()
     limit = getattr(text_config, "max_position_embeddings", None)
@@ -240,7 +329,7 @@ def _max_tokens(config: Any, tokenizer: Any) -> int:
 
 
 def _cannot_load(name: str, error: Exception) -> str:
-    first_line = str(error).strip().split("\n")[0]
+    first_line = str(error).strip().split("\n")[0][:300]
     return (
         f"Language model {name!r} cannot be loaded ({type(error).__name__}: {first_line}). Without "
         "a network, give a folder or GGUF file, or run: inspector models install "

@@ -7,6 +7,7 @@ out is what reading each prompt in full gives, but for the last digits of floati
 from __future__ import annotations
 
 import copy
+import inspect
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from inspector_plugin.lm.loading import LanguageModel
@@ -45,17 +46,21 @@ class Prefix:
     cache: DynamicCache
     states: Mapping[tuple[int, bool], Tensor] = field(default_factory=dict)
 
-    def keywords(self, attention_mask: Tensor) -> dict[str, Any]:
+    def keywords(self, decoder: nn.Module, attention_mask: Tensor) -> dict[str, Any]:
         """Return what the decoder needs to continue from here.
 
         Args:
+            decoder: The decoder.
             attention_mask: Of the tokens that follow, [batch, tokens].
         """
+        # transformers renames the argument; versions from 5.0 on know one name or the other.
+        known = inspect.signature(decoder.forward).parameters
+        name = "cache" if "cache" in known else "past_key_values"
         rows = len(attention_mask)
         before = attention_mask.new_ones((rows, self.length))
         return {
             "attention_mask": torch.cat([before, attention_mask], dim=1),
-            "past_key_values": _repeated(self.cache, rows),
+            name: _repeated(self.cache, rows),
             "use_cache": True,
         }
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.batches import OnFault
 from inspector_plugin.lm.forward import FloatArray, pooled_features
 from inspector_plugin.lm.loading import DTYPES, LanguageModel
 from inspector_plugin.lm.observing import decoder_of
@@ -30,7 +31,10 @@ def last_position_states(layers: int) -> tuple[Feature, ...]:
 
 
 def read_last_position(
-    language_model: LanguageModel, encodings: Sequence[Encoding], batch_size: int | None = None
+    language_model: LanguageModel,
+    encodings: Sequence[Encoding],
+    batch_size: int | None = None,
+    on_fault: OnFault | None = None,
 ) -> FloatArray:
     """Read all states at each prompt's last token.
 
@@ -38,12 +42,14 @@ def read_last_position(
         language_model: The model.
         encodings: The prompts.
         batch_size: The most prompts in a batch; None for as many as fit.
+        on_fault: As of `pooled_features`.
 
     Returns:
         [prompts, L + 1, hidden] float32.
     """
     features = last_position_states(language_model.layers)
-    pooled = pooled_features(language_model, encodings, ForwardPlan(features, batch_size))
+    plan = ForwardPlan(features, batch_size)
+    pooled = pooled_features(language_model, encodings, plan, on_fault=on_fault)
     return np.stack([pooled[feature] for feature in features], axis=1)
 
 

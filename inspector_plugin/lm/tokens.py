@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from inspector_plugin.errors import ModelError
@@ -51,6 +53,7 @@ def encode(
     max_tokens: int | None = None,
     start_token: bool = True,
     suffixes: Mapping[str, str] | None = None,
+    joined: bool = False,
 ) -> Encoding:
     """Turn a prompt's segments into token ids.
 
@@ -66,12 +69,18 @@ def encode(
         start_token: Whether to begin with the beginning-of-sequence token, for tokenizers that put
             one in front of every text. A chat template brings its own.
         suffixes: Texts of the prompt's own that each follow the segments, by name of span.
+        joined: Tokenise the segments as one text instead. A token that straddles two counts to the
+            one that it begins in.
 
     Raises:
         ModelError: If the prompt's own words do not fit.
     """
     tokenizer = language_model.tokenizer
-    pieces = [_token_ids(tokenizer, segment) for segment in segments]
+    pieces = (
+        _joined_token_ids(tokenizer, segments)
+        if joined and not _has_special_tokens(tokenizer, segments)
+        else [_token_ids(tokenizer, segment) for segment in segments]
+    )
     endings = {
         name: _token_ids(tokenizer, Segment(text)) for name, text in (suffixes or {}).items()
     }
@@ -104,6 +113,26 @@ def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:
         segment.text, add_special_tokens=False, split_special_tokens=untrusted, verbose=False
     ).input_ids
     return ids
+
+
+def _joined_token_ids(tokenizer: Any, segments: Sequence[Segment]) -> list[list[int]]:
+    """The tokens of all segments as one text, for each segment those that begin in it."""
+    text = "".join(segment.text for segment in segments)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ends = list(accumulate(len(segment.text) for segment in segments))
+    pieces: list[list[int]] = [[] for _ in segments]
+    last = len(segments) - 1
+    for token_id, (start, _) in zip(encoded.input_ids, encoded.offset_mapping, strict=True):
+        pieces[min(bisect_right(ends, start), last)].append(token_id)
+    return pieces
+
+
+def _has_special_tokens(tokenizer: Any, segments: Sequence[Segment]) -> bool:
+    """Whether what stands in the spans would make special tokens, alone or with its neighbours."""
+    tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    whole = "".join(segment.text for segment in segments)
+    own = [segment.text for segment in segments if segment.span is None]
+    return any(whole.count(token) > sum(text.count(token) for text in own) for token in tokens)
 
 
 def _start_token(tokenizer: Any) -> list[int]:

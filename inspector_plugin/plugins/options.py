@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector_plugin.errors import OptionError, one_of
+from inspector_plugin.errors import OptionError, PluginError, one_of
 from inspector_plugin.judging.judge import Judge
 
 OptionValue = str | int | float | bool | None
@@ -163,6 +163,46 @@ class Backend:
             name: option.convert(given[name]) if name in given else option.default
             for name, option in known.items()
         }
+
+
+def require_declared(backend: Backend) -> None:
+    """Refuse a backend whose summary, factory or options are not what they should be.
+
+    Raises:
+        PluginError: If one is not; the message names it.
+    """
+    if not isinstance(backend.summary, str):
+        raise PluginError(f"judge {backend.name!r}: its summary must be text")
+    if not isinstance(backend.factory, str) and not callable(backend.factory):
+        raise PluginError(
+            f"judge {backend.name!r}: its factory must be a callable or 'module:name'"
+        )
+    try:
+        options = list(backend.option_list)
+        for each in options:
+            _require_option(each)
+    except (TypeError, ValueError, KeyError, AttributeError, NameError, OptionError) as error:
+        raise PluginError(
+            f"judge {backend.name!r}: its options are malformed "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
+    names = [each.name for each in options]
+    if len(set(names)) < len(names):
+        raise PluginError(f"judge {backend.name!r}: two of its options have one name")
+
+
+def _require_option(given: Option) -> None:
+    if not isinstance(given, Option):
+        raise TypeError(f"a {type(given).__name__} in place of an Option")
+    if not isinstance(given.name, str) or not given.name.isidentifier():
+        raise ValueError(f"the name {given.name!r} is not an identifier")
+    if not isinstance(given.help, str):
+        raise TypeError(f"the help of {given.name!r} is not text")
+    if given.type not in (str, int, float, bool):
+        raise TypeError(f"the type of {given.name!r} is not str, int, float or bool")
+    if isinstance(given.choices, str) or not all(isinstance(c, str) for c in given.choices):
+        raise TypeError(f"the choices of {given.name!r} are not texts")
+    given.convert(given.default)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,15 @@ from typing import Any
 import pluggy
 
 from inspector_plugin import __version__
-from inspector_plugin.errors import OptionError, PluginError, one_of
+from inspector_plugin.errors import InspectorError, OptionError, PluginError, one_of
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.plugins import hookspecs
-from inspector_plugin.plugins.options import Backend, JudgeSpec, OptionValue
+from inspector_plugin.plugins.options import (
+    Backend,
+    JudgeSpec,
+    OptionValue,
+    require_declared,
+)
 
 ENTRY_POINT_GROUP = "inspector_plugin"
 BUILT_IN = "inspector_plugin"
@@ -67,7 +72,7 @@ class JudgeRegistry:
         if not isinstance(backend, Backend):
             raise PluginError(f"register() takes a Backend, not {type(backend).__name__}")
         name = backend.name
-        if not _BACKEND_NAME.fullmatch(name):
+        if not isinstance(name, str) or not _BACKEND_NAME.fullmatch(name):
             raise PluginError(
                 f"judge name {name!r} is not lower-case letters, digits, '-' and '_' after a letter"
             )
@@ -77,6 +82,7 @@ class JudgeRegistry:
                 f"judge name {name!r} is already taken by plugin {first.plugin!r}; rename one of "
                 "them or uninstall one of the two plugins"
             )
+        require_declared(backend)
         self._registered[name] = RegisteredBackend(backend, plugin, version)
 
     @property
@@ -126,8 +132,10 @@ def make_plugin_manager(
     for entry_point in sorted(entry_points, key=lambda point: (point.name, point.value)):
         try:
             _register_entry_point(manager, entry_point)
+        except KeyboardInterrupt:
+            raise
         # A third party's module may raise anything at all when it is imported, or try to exit.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             problems.append(PluginProblem(_plugin_name(entry_point), _one_line(error)))
     return manager, problems
 
@@ -173,7 +181,7 @@ def create_judge(
     backend = registered.backend
     known = {option.name for option in backend.option_list}
     given = {key: value for key, value in (defaults or {}).items() if key in known}
-    judge = backend.make(_factory(registered), {**given, **parsed.options})
+    judge = _make(registered, {**given, **parsed.options})
     if not isinstance(judge, Judge):
         raise PluginError(
             f"Plugin {registered.plugin!r}: the factory of judge {backend.name!r} made a "
@@ -183,6 +191,22 @@ def create_judge(
     return judge
 
 
+def _make(registered: RegisteredBackend, given: Mapping[str, OptionValue]) -> Any:
+    """Call the factory; whatever a plugin's raises, `sys.exit()` included, ends in one line."""
+    options = registered.backend.convert_options(given)
+    try:
+        return registered.backend.make(_factory(registered), options)
+    except (InspectorError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if registered.plugin == BUILT_IN:
+            raise
+        raise PluginError(
+            f"Plugin {registered.plugin!r}: making judge {registered.backend.name!r} failed: "
+            f"{_one_line(error)}; this is a bug in the plugin."
+        ) from error
+
+
 def _factory(registered: RegisteredBackend) -> Callable[..., Judge]:
     backend = registered.backend
     if not isinstance(backend.factory, str):
@@ -190,7 +214,11 @@ def _factory(registered: RegisteredBackend) -> Callable[..., Judge]:
     module, _, name = backend.factory.partition(":")
     try:
         factory: Callable[..., Judge] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (InspectorError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if registered.plugin == BUILT_IN and not isinstance(error, (ImportError, AttributeError)):
+            raise
         raise PluginError(
             f"Plugin {registered.plugin!r}: judge {backend.name!r} cannot be loaded from "
             f"{backend.factory!r}: {_one_line(error)}."
@@ -234,8 +262,10 @@ def _collect(
         manager.subset_hook_caller("register_judges", others)(register=register)
     except PluginError as error:
         registry.problems.append(PluginProblem(name, _one_line(error), judge))
+    except KeyboardInterrupt:
+        raise
     # A third party's hook may raise anything at all.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         registry.problems.append(PluginProblem(name, _one_line(error)))
 
 

@@ -12,23 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inspector_plugin.data.text import plain as plain
+
 # No table of ours is wider, whatever the terminal.
 WIDTH = 80
 # A line below the headings, and no others.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-
-
-def plain(text: str) -> str:
-    """Make untrusted text safe to print in one line.
-
-    Returns:
-        The text with every white space as a blank, and every other character that does not print
-        (escape sequences, changes of writing direction, unpaired surrogates) as U+FFFD.
-    """
-    return "".join(
-        character if character.isprintable() else " " if character.isspace() else "\ufffd"
-        for character in text
-    )
 
 
 def make_table(

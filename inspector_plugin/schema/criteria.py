@@ -16,6 +16,7 @@ from inspector_plugin.errors import CriteriaError
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 RESERVED_KEYS = frozenset({"total", "coverage", "overall", "spearman", "quadratic_kappa"})
 MAXIMUM_LABELS = 101
+MOST_LABEL = 1_000_000
 RUBRIC = "rubric"
 
 
@@ -27,7 +28,7 @@ class Scale:
         labels: Consecutive whole numbers in ascending order, such as (1, 2, 3, 4, 5).
 
     Raises:
-        CriteriaError: If they are not consecutive, or fewer than two.
+        CriteriaError: If they are not consecutive, too large, or fewer than two.
     """
 
     labels: tuple[int, ...]
@@ -39,6 +40,8 @@ class Scale:
             raise CriteriaError(f"a scale consists of whole numbers, not {list(labels)}")
         if not 2 <= len(labels) <= MAXIMUM_LABELS:
             raise CriteriaError(f"a scale has from 2 to {MAXIMUM_LABELS} labels, not {len(labels)}")
+        if max(map(abs, labels)) > MOST_LABEL:
+            raise CriteriaError(f"the labels of a scale lie between -{MOST_LABEL} and {MOST_LABEL}")
         if labels != tuple(range(labels[0], labels[0] + len(labels))):
             raise CriteriaError(
                 f"the labels of a scale are consecutive and ascend, as in "

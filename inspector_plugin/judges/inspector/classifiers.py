@@ -17,15 +17,21 @@ from scipy.special import log_softmax, softmax
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from inspector_plugin.data.folds import split
 from inspector_plugin.errors import OptionError, PackError, one_of
 from inspector_plugin.judges.inspector.plan import CLASSIFIERS, ClassifierSettings
+from inspector_plugin.judges.inspector.published import (
+    PUBLISHED_KINDS,
+    PublishedClassifier,
+    checked,
+)
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -67,7 +73,11 @@ class ProbeClassifier:
 
 
 def fit_classifier(
-    settings: ClassifierSettings, features: Array, labels: Array, seed: int
+    settings: ClassifierSettings,
+    features: Array,
+    labels: Array,
+    seed: int,
+    groups: Array | None = None,
 ) -> ProbeClassifier:
     """Fit a classifier.
 
@@ -77,6 +87,7 @@ def fit_classifier(
         labels: [rows], the index of each row's label, 0 up to the number of labels - 1, each
             occurring at least once.
         seed: Seed of whatever is random.
+        groups: The problem that each row belongs to, [rows]; each its own if None.
 
     Raises:
         OptionError: If there is no such kind of classifier.
@@ -88,7 +99,8 @@ def fit_classifier(
     if "pca" in pipeline.named_steps:
         _add_components(arrays, pipeline["pca"], settings.kind)
     if settings.kind in ("linear_svm", "rbf_svm"):
-        arrays["temperature"] = _temperature(settings, features, labels, seed)
+        own = np.arange(len(labels)) if groups is None else groups
+        arrays["temperature"] = _temperature(settings, features, labels, own, seed)
     kept = {
         name: array.astype(np.float32) if array.dtype == np.float64 else array
         for name, array in arrays.items()
@@ -138,12 +150,21 @@ def _add_components(arrays: dict[str, Array], pca: PCA, kind: str) -> None:
         arrays["components_mean"] = pca.mean_
 
 
-def _temperature(settings: ClassifierSettings, features: Array, labels: Array, seed: int) -> Array:
-    """Scale decision values into probabilities, by the likelihood of held-out rows."""
-    folds = min(3, int(np.bincount(labels).min()))
+def _temperature(
+    settings: ClassifierSettings, features: Array, labels: Array, groups: Array, seed: int
+) -> Array:
+    """Scale decision values into probabilities, by the likelihood of rows of other problems.
+
+    Returns:
+        [1]; 1 where there are too few problems to hold some of every label out.
+    """
+    occurring = range(int(labels.max()) + 1)
+    folds = min(3, *(len(np.unique(groups[labels == label])) for label in occurring))
     if folds < 2:
         return np.array([1.0])
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels))
+    splits = split(labels, groups, folds, seed)
+    if any(len(np.unique(labels[train])) < len(occurring) for train, _ in splits):
+        return np.array([1.0])
     fewest = min(len(train) for train, _ in splits)
     estimator = make_estimator(settings, (fewest, features.shape[1]), seed)
     method = "decision_function"
@@ -295,15 +316,17 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def classifier_from_arrays(kind: str, arrays: Arrays) -> ProbeClassifier:
+def classifier_from_arrays(kind: str, arrays: Arrays) -> ProbeClassifier | PublishedClassifier:
     """Make a classifier of the arrays in a pack.
 
     Raises:
         PackError: If the kind is unknown or an array is missing or holds a number that is not
             finite.
     """
+    if kind in PUBLISHED_KINDS:
+        return checked(PublishedClassifier(kind, arrays))
     if kind not in CLASSIFIERS:
-        raise PackError(one_of(kind, CLASSIFIERS, "classifier"))
+        raise PackError(one_of(kind, (*CLASSIFIERS, *PUBLISHED_KINDS), "classifier"))
     missing = [name for name in ("mean", "scale", *_REQUIRED[kind]) if name not in arrays]
     if missing:
         raise PackError(f"The arrays {missing} of the {kind} classifier are missing.")

@@ -12,7 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from inspector_plugin.data.problems import problem_key
+from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError, PackError, one_of
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.options import InspectorOptions
@@ -20,21 +23,23 @@ from inspector_plugin.judges.inspector.pack_folders import (
     available_datasets,
     find_pack,
     model_folder,
+    model_slug,
 )
 from inspector_plugin.judges.inspector.packs import ProbePack, label_scale, read_pack
 from inspector_plugin.judges.inspector.probe import Probe
 from inspector_plugin.judging.judge import Judge
-from inspector_plugin.lm.batches import parse_batch_size
+from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size
 from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
-from inspector_plugin.lm.plan import ForwardPlan
-from inspector_plugin.lm.tokens import encode
+from inspector_plugin.lm.plan import Feature, ForwardPlan
+from inspector_plugin.lm.tokens import Encoding, encode
 from inspector_plugin.schema.criteria import BINARY, Criterion
 from inspector_plugin.schema.records import (
     CriterionScore,
     Judgement,
     JudgeRequest,
     expected_score,
+    unscored,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,7 +53,8 @@ class InspectorJudge(Judge):
     """Scores responses by probe packs.
 
     Multiclass packs score on each criterion's scale, binary packs 0 (low) or 1 (high quality). The
-    label is the likeliest one, the score the expected value under the probabilities.
+    label is the likeliest one, or what an imported classifier decides on; the score is the expected
+    value under the probabilities.
 
     It can judge the criteria that its probes were trained on, told by their fingerprint. A score is
     flagged "truncated" if the prompt was too long for the language model, and "trained-on" if the
@@ -73,6 +79,7 @@ class InspectorJudge(Judge):
         self.scale = BINARY if options.labels == "binary" else None
         self._dataset = options.dataset
         self._warned: set[str] = set()
+        self._breaker = Breaker()
         # The packs are read first: that is quick, and spares loading a language model in vain.
         self._packs = _read_packs(options)
         name = options.model or str(next(iter(self._packs.values())).language_model["name"])
@@ -164,7 +171,8 @@ class InspectorJudge(Judge):
         """Warn once of each kind."""
         if kind not in self._warned:
             self._warned.add(kind)
-            logger.warning(message, *values)
+            # Names come from cards, which anybody may have written.
+            logger.warning(message, *(plain(str(value)) for value in values))
 
     def _judge_prompts(
         self,
@@ -185,27 +193,60 @@ class InspectorJudge(Judge):
         suffixes = dict(probe.layout.suffix for probe in asked if probe.layout.suffix)
         language_model = self._open_language_model()
         encodings = [
-            encode(language_model, layout.segments(requests[index]), suffixes=suffixes)
+            encode(
+                language_model,
+                layout.segments(requests[index]),
+                suffixes=suffixes,
+                joined=layout.joined,
+            )
             for index in chosen
         ]
         features = sorted(set().union(*(probe.features() for probe in asked)))
         plan = ForwardPlan(tuple(features), self._batch_size)
-        pooled = pooled_features(language_model, encodings, plan)
+        faults = _without_tokens(encodings, features)
+        readable = [place for place in range(len(chosen)) if place not in faults]
+        found: dict[int, Fault] = {}
+        pooled = pooled_features(
+            language_model,
+            [encodings[place] for place in readable],
+            plan,
+            None,
+            found.__setitem__,
+        )
+        faults |= {readable[place]: fault for place, fault in found.items()}
+        for place, index in enumerate(chosen):
+            fault = faults.get(place)
+            self._breaker.note(fault)
+            if fault is not None:
+                reason = unscored(fault.reason, transient=fault.transient)
+                scores[index].update(dict.fromkeys(names & set(requests[index].keys), reason))
+        good = [place for place in range(len(readable)) if place not in found]
+        pooled = {feature: rows[good] for feature, rows in pooled.items()}
+        chosen = [chosen[readable[place]] for place in good]
+        encodings = [encodings[readable[place]] for place in good]
+        if not chosen:
+            return
         problems = {
             index: problem_key(layout.question(requests[index].question)) for index in chosen
         }
         for probe in asked:
             scale = label_scale(probe.criterion, self._labels)
-            for index, encoding, probabilities in zip(
-                chosen, encodings, probe.probabilities(pooled), strict=True
+            labels = probe.labels(pooled)
+            for row, (index, encoding, probabilities) in enumerate(
+                zip(chosen, encodings, probe.probabilities(pooled), strict=True)
             ):
                 if probe.criterion.key not in requests[index].keys:
                     continue
                 flags = self._flags(
                     dataset, encoding.truncated, problems[index] in probe.problem_keys
                 )
+                if not np.isfinite(probabilities).all():
+                    score = unscored("the probe gave probabilities that are not finite")
+                    scores[index][probe.criterion.key] = score
+                    continue
                 score = expected_score(probabilities, scale)
-                scores[index][probe.criterion.key] = replace(score, flags=flags)
+                label = score.label if labels is None else int(labels[row])
+                scores[index][probe.criterion.key] = replace(score, label=label, flags=flags)
 
     def _flags(self, dataset: str, truncated: bool, trained_on: bool) -> tuple[str, ...]:
         if trained_on:
@@ -225,6 +266,17 @@ class InspectorJudge(Judge):
         return self._language_model
 
 
+def _without_tokens(encodings: Sequence[Encoding], features: Sequence[Feature]) -> dict[int, Fault]:
+    """Find the prompts in which a span that is pooled over is empty."""
+    spans = sorted({feature.span for feature in features})
+    return {
+        place: Fault(f"the {span} has no token for the language model")
+        for place, encoding in enumerate(encodings)
+        for span in spans
+        if encoding.spans[span][0] == encoding.spans[span][1]
+    }
+
+
 def _read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
     """Read the packs of a language model: that of one data set, or of all that there are."""
     root = Path(options.probes) if options.probes else None
@@ -236,12 +288,28 @@ def _read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
             + " Train probes for it with: inspector train"
         )
     datasets = [options.dataset] if options.dataset else available
-    return {name: read_pack(find_pack(folder, name, options.labels)) for name in datasets}
+    packs = {name: read_pack(find_pack(folder, name, options.labels)) for name in datasets}
+    for pack in packs.values():
+        if pack.labels != options.labels:
+            raise PackError(
+                f"{pack.folder} holds probes with {pack.labels} labels in the place of those with "
+                f"{options.labels} labels."
+            )
+    return packs
 
 
 def _require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
     wanted = pack.language_model
+    if wanted["fingerprint"] is None:
+        _require_name_and_sizes(pack, language_model)
+        return
     if language_model.fingerprint == wanted["fingerprint"]:
+        for size in ("layers", "hidden_size", "attention_heads"):
+            if wanted.get(size, getattr(language_model, size)) != getattr(language_model, size):
+                raise PackError(
+                    f"{pack.folder} was altered: it says {size} {wanted[size]} of a language model "
+                    f"with {getattr(language_model, size)}."
+                )
         return
     raise PackError(
         f"The probes in {pack.folder} were trained on {wanted['name']!r} (hidden size "
@@ -249,6 +317,22 @@ def _require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
         f"{language_model.name!r} has hidden size {language_model.hidden_size}, weights "
         f"{language_model.fingerprint[:12]}: judge with model={wanted['name']}, or train "
         f"probes for {language_model.name!r} with: inspector train"
+    )
+
+
+def _require_name_and_sizes(pack: ProbePack, language_model: LanguageModel) -> None:
+    """Compare what can be compared where a pack was made without the weights at hand."""
+    wanted = pack.language_model
+    found = (language_model.hidden_size, language_model.layers)
+    same_name = model_slug(language_model.name) == model_slug(wanted["name"])
+    if same_name and found == (wanted["hidden_size"], wanted["layers"]):
+        return
+    raise PackError(
+        f"The probes in {pack.folder} are for {wanted['name']!r} (hidden size "
+        f"{wanted['hidden_size']}, {wanted['layers']} layers), and {language_model.name!r} has "
+        f"hidden size {found[0]}, {found[1]} layers: judge with model={wanted['name']}. If that is "
+        f"the same model under another name, import the probes again with --model "
+        f"{language_model.name}, which binds them to its weights."
     )
 
 

@@ -7,6 +7,8 @@ it was trained with, and a judge lays out its requests by the pack's. Three are 
   prompts.
 - `suffix`: question, response, then a line for the criterion. The criteria share all but that line.
 - `bare`: question and response alone. The criteria share everything.
+
+Probes that were trained elsewhere bring the prompt of where they come from, as a `template`.
 """
 
 from __future__ import annotations
@@ -36,12 +38,15 @@ class PromptLayout:
             None if nothing does.
         question_form: The name in `QUESTION_FORMS` of how the probe reads questions; None for as
             they are.
+        joined: Whether the prompt is tokenised as one text, as whoever formats a prompt first and
+            tokenises it then does; else each part by itself.
     """
 
     name: str
     parts: tuple[tuple[str, str], ...]
     suffix: tuple[str, str] | None = None
     question_form: str | None = None
+    joined: bool = False
 
     def question(self, question: str) -> str:
         """Bring a question into the form that the probe was trained on."""
@@ -92,6 +97,8 @@ class PromptLayout:
             row["suffix"] = self.suffixes
         if self.question_form:
             row["question_form"] = self.question_form
+        if self.joined:
+            row["joined"] = True
         return row
 
     @staticmethod
@@ -109,7 +116,8 @@ class PromptLayout:
         if form is not None and form not in QUESTION_FORMS:
             raise PackError(f"Prompt layout {row['name']!r}: unknown question form {form!r}.")
         suffixes = [(str(span), str(text)) for span, text in row.get("suffix", {}).items()]
-        return PromptLayout(str(row["name"]), parts, suffixes[0] if suffixes else None, form)
+        suffix = suffixes[0] if suffixes else None
+        return PromptLayout(str(row["name"]), parts, suffix, form, row.get("joined", False) is True)
 
 
 def published_layout(criterion: Criterion) -> PromptLayout:

@@ -1,4 +1,4 @@
-"""What a probe looks at: one layer, over one span, pooled one way."""
+"""What a probe looks at: one layer, over one span, pooled one way; or several of these at once."""
 
 from __future__ import annotations
 
@@ -42,3 +42,22 @@ class Representation:
             [rows, width]: hidden size, three times that for "concat", or the number of heads.
         """
         return np.concatenate([pooled[feature] for feature in self.features()], axis=1)
+
+
+@dataclass(frozen=True)
+class JoinedRepresentation:
+    """What a classifier takes in that looks at several representations side by side.
+
+    Attributes:
+        parts: The representations, in the order of the classifier's features.
+    """
+
+    parts: tuple[Representation, ...]
+
+    def features(self) -> tuple[Feature, ...]:
+        """The features that make it up, in order."""
+        return tuple(feature for part in self.parts for feature in part.features())
+
+    def select(self, pooled: Pooled) -> FloatArray:
+        """Take this representation out of pooled features; see `Representation.select`."""
+        return np.concatenate([part.select(pooled) for part in self.parts], axis=1)

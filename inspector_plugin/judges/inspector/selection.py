@@ -112,7 +112,9 @@ def fit_members(rows: Rows, choice: Choice, seed: int) -> tuple[ProbeMember, ...
     return tuple(
         ProbeMember(
             representation,
-            fit_classifier(choice.settings, rows.features(representation), rows.labels, seed),
+            fit_classifier(
+                choice.settings, rows.features(representation), rows.labels, seed, rows.groups
+            ),
         )
         for representation in choice.representations
     )
@@ -151,9 +153,9 @@ def _cross_validate(
     predicted = np.empty_like(rows.labels)
     for train, test in folds:
         members = [
-            fit_classifier(settings, array[train], rows.labels[train], seed).probabilities(
-                array[test]
-            )
+            fit_classifier(
+                settings, array[train], rows.labels[train], seed, rows.groups[train]
+            ).probabilities(array[test])
             for array in features
         ]
         predicted[test] = np.mean(members, axis=0).argmax(axis=1)

@@ -17,6 +17,7 @@ from inspector_plugin.data.folds import split
 from inspector_plugin.data.problems import problem_key
 from inspector_plugin.data.stored_scores import ScoredRow, problems_of
 from inspector_plugin.errors import OptionError
+from inspector_plugin.judges.inspector.classifiers import Array
 from inspector_plugin.judges.inspector.figures import all_figures, label_indices
 from inspector_plugin.judges.inspector.layout import PromptLayout, layout_for
 from inspector_plugin.judges.inspector.packs import label_scale
@@ -176,16 +177,29 @@ def why_not_trainable(
                 f"label {label} occurs in {problems} problems, and {plan.folds} folds need at "
                 f"least {needed}; give more rows, or fewer folds"
             )
+    if not _folds_hold_every_label(labels, groups, plan):
+        return (
+            f"some of the {plan.folds} folds would be fitted without a row of every label; give "
+            "more rows, or fewer folds"
+        )
     return None
 
 
+def _folds_hold_every_label(labels: Array, groups: Array, plan: TrainingPlan) -> bool:
+    """Whether every fold, outer and inner, leaves rows of every label to fit on."""
+    known = len(np.unique(labels))
+    for outer, _ in split(labels, groups, plan.folds, plan.seed):
+        if len(np.unique(labels[outer])) < known:
+            return False
+        for inner, _ in split(labels[outer], groups[outer], plan.folds, plan.seed):
+            if len(np.unique(labels[outer][inner])) < known:
+                return False
+    return True
+
+
 def _usable(rows: Sequence[ScoredRow], criterion: Criterion) -> tuple[ScoredRow, ...]:
-    """The rows to learn a criterion from: a judge leaves empty texts unscored."""
-    return tuple(
-        row
-        for row in rows
-        if row.criterion == criterion and row.response.strip() and row.question.strip()
-    )
+    """The rows to learn a criterion from."""
+    return tuple(row for row in rows if row.criterion == criterion and row.can_be_judged)
 
 
 def train_probe(data: CriterionData, plan: TrainingPlan) -> Probe:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from inspector_plugin.lm.batches import run_in_batches
-from inspector_plugin.lm.generation import Generation, generate
+from inspector_plugin.lm.batches import OnFault, run_in_batches
+from inspector_plugin.lm.generation import NOT_FINITE, Generation, generate
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.tokens import Encoding
 
@@ -19,6 +19,7 @@ def write_feedback(
     encodings: Sequence[Encoding],
     max_tokens: int,
     batch_size: int | None = None,
+    on_fault: OnFault | None = None,
 ) -> list[str]:
     """Let the model answer prompts, greedily.
 
@@ -27,6 +28,8 @@ def write_feedback(
         encodings: The prompts.
         max_tokens: Most tokens to write.
         batch_size: The most prompts in a batch; None for as many as fit.
+        on_fault: Told the index of a prompt that could not be answered, and why; its feedback is
+            empty then. If None, that is an error.
 
     Returns:
         The feedback to each prompt, in order.
@@ -37,9 +40,11 @@ def write_feedback(
     def run(batch: list[int]) -> list[Generation]:
         return generate(language_model, [encodings[i].token_ids for i in batch], max_tokens)
 
-    for batch, written in run_in_batches(language_model, lengths, batch_size, run):
+    for batch, written in run_in_batches(language_model, lengths, batch_size, run, on_fault):
         for index, generation in zip(batch, written, strict=True):
             texts[index] = generation.text
+            if on_fault is not None and not generation.is_finite:
+                on_fault(index, NOT_FINITE)
     return texts
 
 

@@ -31,7 +31,7 @@ from inspector_plugin.judges.lager.readings import (
     reading_point,
 )
 from inspector_plugin.judging.judge import Judge
-from inspector_plugin.lm.batches import parse_batch_size
+from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size
 from inspector_plugin.lm.forward import FloatArray
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.score_tokens import ScorePosition, find_score_position
@@ -76,6 +76,7 @@ class LagerJudge(Judge):
             language_model, options.chat, options.answer_prefix, options.reasoning
         )
         self._before = options.answer_prefix if options.reasoning else None
+        self._breaker = Breaker()
         self._positions: dict[Scale, ScorePosition | str] = {}
         self._reader: LogitReader | None = LogitReader(language_model, self._batch_size)
         # Before anything is judged: can this model's score tokens be read at all?
@@ -116,7 +117,7 @@ class LagerJudge(Judge):
             scored = self._reason(pairs)
         scores: list[dict[str, CriterionScore]] = [{} for _ in requests]
         for (index, criterion), score in zip(asked, scored, strict=True):
-            scores[index][criterion.key] = score
+            scores[index][criterion.key] = self._settled(score)
         return [Judgement(by_key) for by_key in scores]
 
     def describe(self) -> Mapping[str, Any]:
@@ -152,15 +153,27 @@ class LagerJudge(Judge):
             raise ModelError(position)
         return position
 
+    def _settled(self, score: CriterionScore | Fault) -> CriterionScore:
+        """Make a score of a prompt that could not be run, unless too many cannot."""
+        fault = score if isinstance(score, Fault) else None
+        self._breaker.note(fault)
+        if isinstance(score, Fault):
+            return unscored(score.reason, transient=score.transient)
+        return score
+
     def _score(
         self, points: Sequence[ReadingPoint], scales: Sequence[Scale]
-    ) -> list[CriterionScore]:
+    ) -> list[CriterionScore | Fault]:
         """Read the logits of prompts and make scores of them, scale by scale."""
-        scores: dict[int, CriterionScore] = {}
+        scores: dict[int, CriterionScore | Fault] = {}
         for scale in dict.fromkeys(scales):
             rows = [row for row, each in enumerate(scales) if each == scale]
-            logits = self._open().read([points[row] for row in rows])
-            logits = logits[:, int(self._aggregation.final_norm)]
+            faults: dict[int, Fault] = {}
+            read = self._open().read([points[row] for row in rows], faults.__setitem__)
+            scores.update((rows[place], fault) for place, fault in faults.items())
+            good = [place for place in range(len(rows)) if place not in faults]
+            rows = [rows[place] for place in good]
+            logits = read[good, int(self._aggregation.final_norm)]
             probabilities = aggregate(logits, self._weights, self._aggregation.combine)
             expected = expected_scores(probabilities, scale.labels)
             for place, row in enumerate(rows):
@@ -189,7 +202,7 @@ class LagerJudge(Judge):
             else None,
         )
 
-    def _reason(self, asked: Sequence[_Asked]) -> list[CriterionScore]:
+    def _reason(self, asked: Sequence[_Asked]) -> list[CriterionScore | Fault]:
         """Let the model write feedback, then read the score that it names there."""
         language_model = self._open().language_model
         assert self._feedback_tokens is not None
@@ -203,17 +216,21 @@ class LagerJudge(Judge):
             segments = self._form.segments(request, criterion)
             encoding = encode(language_model, segments, max(room, 1), not self._form.chat)
             prompts.append(extended(encoding, closing))
-        texts = write_feedback(language_model, prompts, self._feedback_tokens, self._batch_size)
+        scores: dict[int, CriterionScore | Fault] = {}
+        texts = write_feedback(
+            language_model, prompts, self._feedback_tokens, self._batch_size, scores.__setitem__
+        )
         points: dict[int, ReadingPoint] = {}
-        scores: dict[int, CriterionScore] = {}
         for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+            if index in scores:
+                continue
             try:
                 points[index] = self._point_in_feedback(prompt, text, asked[index][1].scale)
             except ModelError as error:
                 scores[index] = unscored(str(error))
         scales = [asked[index][1].scale for index in points]
         scores.update(zip(points, self._score(list(points.values()), scales), strict=True))
-        return [replace(scores[index], explanation=text) for index, text in enumerate(texts)]
+        return [_explained(scores[index], text) for index, text in enumerate(texts)]
 
     def _point_in_feedback(self, prompt: Encoding, feedback: str, scale: Scale) -> ReadingPoint:
         """Find where the score stands in feedback.
@@ -233,6 +250,10 @@ class LagerJudge(Judge):
         if self._reader is None:
             raise RuntimeError("this judge is closed")
         return self._reader
+
+
+def _explained(score: CriterionScore | Fault, text: str) -> CriterionScore | Fault:
+    return score if isinstance(score, Fault) else replace(score, explanation=text)
 
 
 def _choose(options: LagerOptions, pack: LagerPack | None) -> Aggregation:

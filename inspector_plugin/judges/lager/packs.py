@@ -9,16 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from inspector_plugin.errors import PackError
+from inspector_plugin.data.shapes import choice, record, text, whole
+from inspector_plugin.errors import OptionError, PackError
 from inspector_plugin.judges import packs
 from inspector_plugin.judges.lager.aggregation import Array
-from inspector_plugin.judges.lager.presets import COMBINE, Aggregation
+from inspector_plugin.judges.lager.presets import COMBINE, SCORES, Aggregation
 from inspector_plugin.judges.packs import CARD, sha256_of, write_arrays, write_card
 from inspector_plugin.lm.loading import LanguageModel
 
 FORMAT_VERSION = 1
 KIND = "lager"
 WEIGHTS = "weights.safetensors"
+_SHAPE = record(
+    {
+        "language_model": record({"name": text, "fingerprint": text, "layers": whole(1, 1000)}),
+        "aggregation": record(
+            {},
+            {
+                "layers": text,
+                "final_norm": choice(True, False),
+                "combine": choice(*COMBINE),
+                "score": choice(*SCORES),
+            },
+        ),
+        "weights_sha256": text,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -72,22 +88,22 @@ def read_lager_pack(folder: Path) -> LagerPack:
         f"There are no tuned layer weights in {folder}: {CARD} is missing; make them with: "
         "inspector lager tune"
     )
-    card = packs.read_card(folder, FORMAT_VERSION, missing)
-    if card.get("kind") != KIND:
-        raise PackError(f"{folder / CARD} is not the card of tuned layer weights.")
+    card = packs.read_card(folder, FORMAT_VERSION, missing, _check)
     arrays, card_sha256 = packs.read_arrays(folder / WEIGHTS, card.get("weights_sha256"))
     if set(arrays) != {"weights"}:
         raise PackError(f"{folder / WEIGHTS} does not hold layer weights; tune them anew.")
-    weights = np.asarray(arrays["weights"], dtype=np.float64)
+    found = arrays["weights"]
+    if found.ndim != 1 or found.dtype.kind != "f":
+        raise PackError(f"{folder / WEIGHTS} does not hold layer weights; tune them anew.")
+    weights = np.asarray(found, dtype=np.float64)
     if card_sha256 != _card_sha256(card):
         raise PackError(f"{folder / CARD} was altered: it is not the card of {WEIGHTS}.")
     try:
         aggregation = Aggregation(**card["aggregation"])
-        aggregation.states(int(card["language_model"]["layers"]) + 1)
-        known = aggregation.combine in COMBINE
-    except (KeyError, TypeError, ValueError) as error:
+        aggregation.states(card["language_model"]["layers"] + 1)
+    except (TypeError, ValueError, OptionError) as error:
         raise PackError(f"{folder / CARD} is incomplete ({error}); tune it anew.") from error
-    if not known or not np.isfinite(weights).all() or not np.isclose(weights.sum(), 1):
+    if not np.isfinite(weights).all() or (weights < 0).any() or not np.isclose(weights.sum(), 1):
         raise PackError(f"{folder} holds no weights that sum to 1; tune it anew.")
     return LagerPack(folder, weights, aggregation, card)
 
@@ -113,6 +129,13 @@ def require_fit(pack: LagerPack, language_model: LanguageModel) -> None:
             f"{language_model.fingerprint[:12]}: judge with model={wanted['name']}, or tune "
             f"weights for {language_model.name!r} with: inspector lager tune"
         )
+
+
+def _check(card: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a card is not that of tuned weights."""
+    if card.get("kind") != KIND:
+        raise ValueError("it is not the card of tuned layer weights")
+    _SHAPE(card, "")
 
 
 def _card_sha256(card: Mapping[str, Any]) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from inspector_plugin.errors import OptionError
+from inspector_plugin.judges.running import require_seed
 from inspector_plugin.plugins.options import option
+
+_MOST_EPOCHS = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,8 @@ class TuningPlan:
             if not getattr(self, name) > 0:
                 flag = "--" + name.replace("_", "-")
                 raise OptionError(f"{flag} must be positive, not {getattr(self, name)}.")
+        if self.epochs > _MOST_EPOCHS or not math.isfinite(self.learning_rate):
+            raise OptionError(
+                f"At most {_MOST_EPOCHS} --epochs, and a --learning-rate that is finite."
+            )
+        require_seed(self.seed)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from inspector_plugin.errors import OptionError
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.templates import around_messages, has_template
 from inspector_plugin.lm.tokens import Segment
 from inspector_plugin.schema.criteria import RUBRIC, Criterion, Scale
 from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE
-
-_PLACE = "USER-MESSAGE-CONTENT"
 
 
 @dataclass(frozen=True)
@@ -97,26 +96,18 @@ def make_prompt_form(
 
     Raises:
         OptionError: If the chat template is asked for and there is none.
+        ModelError: If the template fails, or drops the message.
     """
-    has_template = bool(language_model.tokenizer.chat_template)
-    if chat and not has_template:
+    templated = has_template(language_model)
+    if chat and not templated:
         raise OptionError(
             f"chat=true: language model {language_model.name!r} has no chat template; leave chat "
             "out, or give chat=false."
         )
-    opening, ending = (
-        _template(language_model) if chat or (chat is None and has_template) else ("", "\n")
-    )
+    opening, ending = "", "\n"
+    if chat or (chat is None and templated):
+        opening, ending = around_messages(language_model, [{"role": "user", "content": ""}])
     return PromptForm(opening, ending, "" if reasoning else answer_prefix, bool(opening), reasoning)
-
-
-def _template(language_model: LanguageModel) -> tuple[str, str]:
-    """What the chat template puts before and after a user's message."""
-    text: str = language_model.tokenizer.apply_chat_template(
-        [{"role": "user", "content": _PLACE}], tokenize=False, add_generation_prompt=True
-    )
-    before, _, after = text.partition(_PLACE)
-    return before, after
 
 
 def _ask(scale: Scale, reasoning: bool) -> str:

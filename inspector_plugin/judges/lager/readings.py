@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector_plugin.errors import ModelError
+from inspector_plugin.lm.batches import Fault, OnFault
 from inspector_plugin.lm.forward import FloatArray
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.score_logits import ScoreHead, read_last_position
@@ -85,11 +87,13 @@ class LogitReader:
             self._heads[score_ids] = ScoreHead(self.language_model, score_ids)
         return self._heads[score_ids]
 
-    def read(self, points: Sequence[ReadingPoint]) -> FloatArray:
+    def read(self, points: Sequence[ReadingPoint], on_fault: OnFault | None = None) -> FloatArray:
         """Read the logits, from memory where they have been read before.
 
         Args:
             points: At least one; all with the same number of score tokens.
+            on_fault: Told the index of a point that could not be read, and why; its logits are NaN
+                then. If None, that is an error.
 
         Returns:
             [points, 2, L + 1, K] float32: first without, then with the final norm on the states
@@ -98,12 +102,25 @@ class LogitReader:
         kept = _kept.setdefault(self.language_model, OrderedDict())
         keys = [(point.encoding.token_ids, point.score_ids) for point in points]
         missing = {key: point for key, point in zip(keys, points, strict=True) if key not in kept}
+        faults: dict[int, Fault] = {}
         hidden = read_last_position(
-            self.language_model, [point.encoding for point in missing.values()], self._batch_size
+            self.language_model,
+            [point.encoding for point in missing.values()],
+            self._batch_size,
+            None if on_fault is None else faults.__setitem__,
         )
         fresh = dict(zip(missing, self.unembed(hidden, list(missing.values())), strict=True))
         logits = np.stack([fresh[key] if key in fresh else kept[key] for key in keys])
-        kept.update(fresh)
+        by_key = {key: faults.get(place) for place, key in enumerate(missing)}
+        for index, key in enumerate(keys):
+            fault = by_key.get(key)
+            if fault is None and not np.isfinite(logits[index]).all():
+                fault = Fault("the language model gave logits that are not finite")
+            if fault is not None and on_fault is None:
+                raise ModelError(f"Language model {self.language_model.name!r}: {fault.reason}.")
+            if fault is not None and on_fault is not None:
+                on_fault(index, fault)
+        kept.update({key: found for key, found in fresh.items() if np.isfinite(found).all()})
         while len(kept) > _KEPT_PROMPTS:
             kept.popitem(last=False)
         return logits

@@ -8,6 +8,7 @@ from typing import Any
 from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Replies
 from inspector_plugin.judges.prompt.options import PromptOptions
 from inspector_plugin.judges.prompt.prices import Price
+from inspector_plugin.judges.prompt.untrusted import without_key
 from inspector_plugin.schema.usage import Usage
 
 # English prose and formulas take about 3.5 bytes a token, a score with its justification about 60.
@@ -36,6 +37,10 @@ class DryRun:
     def describe(self) -> Mapping[str, Any]:
         """Describe the endpoint, so that the judge cache knows what is judged already."""
         return self._options.describe_endpoint()
+
+    def clean(self, text: str) -> str:
+        """Replace unpaired surrogates; see `Source.clean`."""
+        return without_key(text, None)
 
     def close(self) -> None:
         """Hold nothing."""

@@ -3,79 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import count
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from inspector_plugin.errors import JudgeError, OptionError
-from inspector_plugin.judges.prompt.completions import (
-    CompletionFault,
-    read_completion,
-    request_body,
+from inspector_plugin.errors import JudgeError
+from inspector_plugin.judges.prompt.completions import NoLogprobs, read_completion
+from inspector_plugin.judges.prompt.dialect import Dialect
+from inspector_plugin.judges.prompt.error_answers import read_error
+from inspector_plugin.judges.prompt.faults import (
+    RefusedCall,
+    TransientFault,
+    connection_fault,
+    fault_of,
+    unreachable,
 )
+from inspector_plugin.judges.prompt.first_calls import FirstCalls, Settled
 from inspector_plugin.judges.prompt.keys import Key
 from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Replies, Reply
 from inspector_plugin.judges.prompt.options import PromptOptions
-from inspector_plugin.judges.prompt.pace import Pace
+from inspector_plugin.judges.prompt.pace import LongPause, Pace
 from inspector_plugin.judges.prompt.prices import Budget, Price
-
-try:
-    import openai
-except ImportError as missing:
-    raise OptionError(
-        "Judging through an endpoint needs the openai package: "
-        'pip install "inspector_plugin[openai]"'
-    ) from missing
-
-# The file on faults needs openai as well.
-from inspector_plugin.judges.prompt.faults import (
-    FormatFault,
-    TransientFault,
-    connection_fault,
-    status_fault,
-    unreachable,
-)
+from inspector_plugin.judges.prompt.streaming import Stream
+from inspector_plugin.judges.prompt.transport import BodyFault, HttpAnswer, Transport
+from inspector_plugin.judges.prompt.untrusted import JsonFault, read_json, without_key
+from inspector_plugin.schema.usage import Usage
 
 MAX_ATTEMPTS = 8
 MAX_FIRST_ATTEMPTS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _BYTES_PER_TOKEN = 4
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+# An answer that is none, and is paid for all the same, is asked for again so often.
+_MAX_PAID_ATTEMPTS = 3
+# Answers of these statuses may say what the endpoint does not take in the body of a call.
+_TEACHING = (400, 415, 422, 500, 501)
 
-# They would tell others about this machine, and cost time on each call.
-_LEFT_OUT = (
-    "OpenAI-Organization",
-    "OpenAI-Project",
-    "X-Stainless-Arch",
-    "X-Stainless-Async",
-    "X-Stainless-Lang",
-    "X-Stainless-OS",
-    "X-Stainless-Package-Version",
-    "X-Stainless-Read-Timeout",
-    "X-Stainless-Retry-Count",
-    "X-Stainless-Runtime",
-    "X-Stainless-Runtime-Version",
-)
-
-_Result = TypeVar("_Result")
+logger = logging.getLogger(__name__)
 _Answer = Reply | Refusal
-_Finished = tuple[int, _Answer, "asyncio.Future[None]"]
-_HandOver = Callable[[int, _Answer], Awaitable[None]]
+
+
+@dataclass
+class _Patience:
+    """The time that one conversation has left; waiting for its turn takes none of it."""
+
+    left: float
 
 
 class Endpoint:
-    """Asks an OpenAI-compatible endpoint; a `Source`.
-
-    Calls run in an event loop of its own, which lives from one batch to the next, so that
-    connections stay open and callers need not be asynchronous. The loop only runs while the caller
-    waits for replies.
-    """
+    """Asks an OpenAI-compatible endpoint; a `Source`."""
 
     def __init__(self, options: PromptOptions, key: Key | None, price: Price | None) -> None:
         """Prepare the client; no call is made yet.
@@ -88,107 +66,109 @@ class Endpoint:
         self._options = options
         self._key = key
         self._price = price
-        self._format = "schema" if options.reply_format == "auto" else options.reply_format
+        self._dialect = Dialect.first(options)
+        self._first = FirstCalls(options, key)
         self._pace = Pace(
             options.concurrency, options.requests_per_minute, options.tokens_per_minute
         )
         self._budget = Budget(options.max_cost)
-        self._answered = False
-        self._client: openai.AsyncOpenAI | None = None
-        self._loop = asyncio.new_event_loop()
+        self._heard = False
+        self._transport = Transport(str(options.base_url), key)
+        self._stream: Stream[Reply | Refusal] = Stream(options.concurrency)
 
     def replies(self, conversations: Sequence[Conversation]) -> Replies:
-        """Ask all conversations; see `Source.replies`.
+        """Ask all conversations; see `Source.replies`."""
+        self._first.forget_held()
 
-        A call's place is only given to the next one once its reply has been dealt with: when the
-        process dies, no more is lost than the calls under way.
-        """
-        finished: list[_Finished] = []
-        arrived = asyncio.Event()
+        async def answer(position: int) -> Settled:
+            return self._first.settle(position, await self._ask(conversations[position]))
 
-        async def hand_over(position: int, answer: _Answer) -> None:
-            dealt_with = self._loop.create_future()
-            finished.append((position, answer, dealt_with))
-            arrived.set()
-            await dealt_with
-
-        run = self._loop.create_task(self._run(conversations, hand_over))
-        run.add_done_callback(lambda _: arrived.set())
-        with _rare_collections():
-            try:
-                while finished or not run.done():
-                    self._drive(arrived.wait())
-                    arrived.clear()
-                    group = finished.copy()
-                    finished.clear()
-                    yield [(position, answer) for position, answer, _ in group]
-                    for _, _, dealt_with in group:
-                        if not dealt_with.done():
-                            dealt_with.set_result(None)
-                run.result()
-            finally:
-                run.cancel()
-                self._drive(asyncio.wait([run]))
+        return self._stream.answers(len(conversations), answer, self._first.rest)
 
     def describe(self) -> Mapping[str, Any]:
         """Name endpoint, model and sampling."""
         return self._options.describe_endpoint()
 
+    def clean(self, text: str) -> str:
+        """Take the key out of a text; see `Source.clean`."""
+        return without_key(text, self._secret)
+
     def close(self) -> None:
         """Close the connections."""
-        if self._loop.is_closed():
-            return
-        if self._client is not None:
-            self._drive(self._client.close())
-        self._loop.close()
+        self._stream.close(self._transport.close)
 
-    def _drive(self, awaitable: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run the event loop; in another thread where this one runs a loop, as in a notebook."""
-        if not _runs_a_loop():
-            return self._loop.run_until_complete(awaitable)
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(self._loop.run_until_complete, awaitable).result()
+    @property
+    def _secret(self) -> str | None:
+        return None if self._key is None else self._key.value
 
-    async def _run(self, conversations: Sequence[Conversation], hand_over: _HandOver) -> None:
-        waiting = iter(enumerate(conversations))
+    async def _ask(self, conversation: Conversation) -> _Answer | RefusedCall:
+        """Ask until there is a reply, or a reason why there is none.
 
-        async def work() -> None:
-            for position, conversation in waiting:
-                await hand_over(position, await self._ask(conversation))
-
-        workers = min(self._options.concurrency, len(conversations))
-        tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
+        Raises:
+            JudgeError: If no call can succeed.
+        """
+        patience = _Patience(self._options.deadline)
         try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _ask(self, conversation: Conversation) -> _Answer:
-        try:
-            return await asyncio.wait_for(self._attempts(conversation), self._options.deadline)
-        except asyncio.TimeoutError:
-            reason = f"no answer within the deadline of {self._options.deadline:g} seconds"
-            return Refusal(reason, transient=True)
-
-    async def _attempts(self, conversation: Conversation) -> _Answer:
-        for attempt in count(1):
+            return await self._attempts(conversation, patience)
+        except RefusedCall as refused:
+            # Some endpoints refuse schemas in words that only they understand.
+            simpler = self._dialect.without_schema(self._options)
+            understood = refused.answer.status not in _TEACHING
+            if self._first.replied or simpler is None or understood:
+                return refused
             try:
-                return await self._attempt(conversation)
-            except FormatFault as fault:
-                self._change_format(fault)
-            except TransientFault as fault:
-                if not self._answered and attempt >= MAX_FIRST_ATTEMPTS:
-                    raise unreachable(self._options, fault.reason) from None
-                if attempt >= MAX_ATTEMPTS:
-                    return Refusal(f"{fault.reason}, {attempt} times", transient=True)
-                if fault.pause is None:
-                    await asyncio.sleep(_pause(attempt))
-        raise AssertionError("count() does not end")
+                answer = await self._attempts(conversation, patience, simpler)
+            except RefusedCall:
+                return refused
+            if isinstance(answer, Reply):
+                self._dialect = replace(self._dialect, reply_format=simpler.reply_format)
+            return answer
 
-    async def _attempt(self, conversation: Conversation) -> _Answer:
+    async def _attempts(
+        self, conversation: Conversation, patience: _Patience, trial: Dialect | None = None
+    ) -> _Answer:
+        """Ask in the endpoint's dialect as known so far, or in one that is tried for this call."""
+        attempt, spent = 0, Usage()
+        while True:
+            if self._stream.stopped_by is not None:
+                return Refusal("not asked: the run stopped", True, spent)
+            dialect = trial or self._dialect
+            try:
+                answer = await self._attempt(conversation, dialect, patience)
+                return replace(answer, usage=spent + answer.usage)
+            except LongPause as asked:
+                return self._too_long_pause("too many requests (429)", asked.seconds, spent)
+            except TransientFault as found:
+                fault = found
+            except RefusedCall as refused:
+                if trial is None and self._learn(dialect, refused):
+                    continue
+                meaning = fault_of(refused.answer, self._options, self._key)
+                if isinstance(meaning, Refusal):
+                    return replace(meaning, usage=spent)
+                if not isinstance(meaning, TransientFault):
+                    raise meaning from None
+                fault = meaning
+            attempt, spent = attempt + 1, spent + fault.usage
+            self._heard = self._heard or fault.is_chat_api
+            if not self._heard and attempt >= MAX_FIRST_ATTEMPTS:
+                raise unreachable(self._options, fault.reason) from None
+            if attempt >= (_MAX_PAID_ATTEMPTS if fault.usage.calls else MAX_ATTEMPTS):
+                return Refusal(f"{fault.reason}, {attempt} times", True, spent)
+            pause = _backoff(attempt) if fault.pause is None else fault.pause
+            if self._stream.stopped_by is not None or patience.left <= 0:
+                return Refusal(self._late(fault), True, spent)
+            if pause > patience.left:
+                return self._too_long_pause(fault.reason, pause, spent)
+            patience.left -= pause
+            await asyncio.sleep(pause)
+
+    async def _attempt(
+        self, conversation: Conversation, dialect: Dialect, patience: _Patience
+    ) -> _Answer:
+        """Make one call when it is its turn, and book what it costs."""
         options, size = self._options, conversation.size
+        self._stream.mark(under_way=False)
         most = self._price.most(size, options.reply_tokens) if self._price else 0.0
         if not await self._budget.reserve(most):
             reason = f"not asked: the cost could pass max_cost ${options.max_cost:g}"
@@ -196,120 +176,119 @@ class Endpoint:
         cost: float | None = 0.0
         try:
             tokens = size // _BYTES_PER_TOKEN + options.reply_tokens
-            async with self._pace.turn(tokens) as started:
-                answer = await self._call(conversation, started)
+            async with self._pace.turn(tokens, patience.left) as started:
+                self._stream.mark(under_way=True)
+                try:
+                    answer = await self._call(conversation, dialect, patience)
+                except RefusedCall as refused:
+                    if refused.answer.status == 429:
+                        self._pace.slow_down(started, refused.answer.pause)
+                    raise
+            answer = replace(answer, usage=self._priced(answer.usage, started))
             cost = answer.usage.money
             return answer
+        except TransientFault as fault:
+            if fault.usage.calls:
+                fault.usage = self._priced(fault.usage, started)
+            cost = fault.usage.money
+            raise
         finally:
             await self._budget.settle(most, most if cost is None else cost)
 
-    async def _call(self, conversation: Conversation, started: float) -> _Answer:
+    async def _call(
+        self, conversation: Conversation, dialect: Dialect, patience: _Patience
+    ) -> _Answer:
         """Make one call.
 
         Raises:
             TransientFault: If trying again may help.
-            FormatFault: If the endpoint does not have the response format.
+            RefusedCall: If the endpoint answers with an error.
             JudgeError: If no call can succeed.
         """
-        options, reply_format = self._options, self._format
-        fault: _Answer | Exception
+        options, secret = self._options, self._secret
+        answer = await self._post(dialect.body(conversation, options), patience)
+        if not 200 <= answer.status < 300:
+            self._heard = True
+            raise RefusedCall(read_error(answer.status, answer.body, answer.headers, secret))
         try:
-            completion = await self._opened().post(
-                # In full: the SDK takes its time over joining it to the base URL.
-                f"{options.base_url}/chat/completions",
-                body=request_body(conversation, options, reply_format),
-                cast_to=object,
-                options=self._request_options(),
-            )
-            answer = read_completion(completion, options.logprobs)
-        except openai.APIStatusError as error:
-            self._answered = True
-            fault = status_fault(error, options, reply_format, self._key)
-        except openai.APIConnectionError as error:
-            fault = connection_fault(error, options)
-        except CompletionFault as error:
-            fault = TransientFault(str(error))
-        except ValueError:
-            fault = TransientFault("the answer is not JSON")
-        else:
-            self._answered = True
-            self._pace.speed_up()
-            return _with_cost(answer, time.monotonic() - started, self._price)
-        if isinstance(fault, TransientFault) and fault.too_many:
-            self._pace.slow_down(started, fault.pause)
-        if isinstance(fault, Exception):
-            # The SDK's error may quote the key: it is not chained.
-            raise fault from None
-        return fault
+            reply = read_completion(read_json(answer.body), options.logprobs, secret)
+        except JsonFault:
+            raise TransientFault("the answer is not JSON") from None
+        except RefusedCall:
+            self._heard = True
+            raise
+        except NoLogprobs as error:
+            if self._first.replied:
+                raise TransientFault(f"the answer holds {error}") from None
+            raise JudgeError(
+                f"The endpoint returns {error}, which logprobs=true needs; judge without "
+                "logprobs, or use an endpoint and a model that offer them."
+            ) from None
+        self._heard = True
+        self._pace.speed_up()
+        if isinstance(reply, Reply):
+            return replace(reply, text=self.clean(reply.text))
+        return reply
 
-    def _opened(self) -> openai.AsyncOpenAI:
-        """Return the client, made when it is first needed."""
-        if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                base_url=self._options.base_url,
-                api_key=self._key.value if self._key else "none",
-                max_retries=0,
-                # aiohttp carries several times as many calls a second; nothing is followed to
-                # another host.
-                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
-            )
-        return self._client
+    async def _post(self, body: Mapping[str, Any], patience: _Patience) -> HttpAnswer:
+        """Post within the time that is left."""
+        started, limit = time.monotonic(), min(self._options.timeout, patience.left)
+        try:
+            return await asyncio.wait_for(self._transport.post(body), limit)
+        except asyncio.TimeoutError:
+            raise TransientFault(f"no answer within {limit:g} seconds") from None
+        except BodyFault as error:
+            raise TransientFault(str(error)) from None
+        # The HTTP stack raises errors of many kinds, whose text may quote the key.
+        except Exception as error:  # noqa: BLE001
+            raise connection_fault(error, self._options, self._key, self._heard) from None
+        finally:
+            patience.left -= time.monotonic() - started
 
-    def _request_options(self) -> openai.RequestOptions:
-        """Time out, and send nothing that the SDK found in the environment or about the machine."""
-        names = list(_LEFT_OUT)
-        if self._key is None:
-            names.append("Authorization")
-        return {
-            "timeout": self._options.timeout,
-            "headers": {name: openai.Omit() for name in names},
-        }
+    def _learn(self, dialect: Dialect, refused: RefusedCall) -> bool:
+        """Learn the endpoint's dialect from a refusal; return whether to ask again in it."""
+        if refused.answer.status not in _TEACHING:
+            return False
+        try:
+            learnt = dialect.learnt(refused.answer, self._options)
+        except JudgeError:
+            if self._first.replied:
+                return False  # the endpoint has what is asked for: it is this response
+            raise
+        if learnt is None:
+            return False
+        if dialect == self._dialect:  # else another call has learnt it already
+            if dialect.temperature and not learnt.temperature:
+                logger.warning(
+                    "%s takes no temperature: replies are sampled, and the scores of another run "
+                    "may differ.",
+                    self._options.base_url,
+                )
+            self._dialect = learnt
+        return True
 
-    def _change_format(self, fault: FormatFault) -> None:
-        """Ask for JSON without a schema from now on, where that is left open."""
-        if fault.reply_format != self._format:
-            return  # Another call has changed it already.
-        if self._options.reply_format == "auto" and self._format == "schema":
-            self._format = "json"
-            return
-        raise JudgeError(
-            f"{self._options.base_url} does not have the response format "
-            f"{self._format!r} ({fault}); use reply_format=text (or json, if it has that)."
+    def _priced(self, usage: Usage, started: float) -> Usage:
+        money = usage.money
+        if money is not None:
+            counts = usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens
+            money = self._price.cost(*counts) if self._price else None
+        return replace(usage, calls=1, seconds=time.monotonic() - started, money=money)
+
+    def _late(self, fault: TransientFault) -> str:
+        if self._stream.stopped_by is not None:
+            return fault.reason
+        return f"no answer within the deadline of {self._options.deadline:g} seconds"
+
+    def _too_long_pause(self, reason: str, seconds: float, spent: Usage) -> Refusal:
+        return Refusal(
+            f"{reason}; the next attempt would be in {seconds:,.0f} seconds, after the deadline of "
+            f"{self._options.deadline:g} seconds",
+            True,
+            spent,
         )
 
 
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage less often: a call makes many objects, and hardly any in circles."""
-    usual = gc.get_threshold()
-    if usual[0] > 0:  # else the caller has switched it off
-        gc.set_threshold(max(usual[0], _OBJECTS_BETWEEN_COLLECTIONS), *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-
-
-def _runs_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _with_cost(answer: _Answer, seconds: float, price: Price | None) -> _Answer:
-    usage = answer.usage
-    known = price is not None and usage.money is not None
-    money = (
-        price.cost(usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens)
-        if known and price is not None
-        else None
-    )
-    return replace(answer, usage=replace(usage, calls=1, seconds=seconds, money=money))
-
-
-def _pause(attempt: int) -> float:
+def _backoff(attempt: int) -> float:
     """Exponential backoff with jitter."""
     longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
     return random.uniform(longest / 2, longest)

@@ -1,24 +1,42 @@
-"""What an endpoint's errors mean: try again, leave this response out, or stop."""
+"""What goes wrong with calls, and what follows: the one taxonomy of faults.
+
+A fault is of this response (`Refusal`: unscored, and final), of the run (`JudgeError`: it stops) or
+transient (`TransientFault`: asked again; if that does not help, a `Refusal` that says so). Whether
+a refusal in words that are not understood (`RefusedCall`) is of its response or of the run only
+other calls can tell: see first_calls.py.
+"""
 
 from __future__ import annotations
 
-import email.utils
+import re
 import ssl
-import time
-from collections.abc import Mapping
-from typing import Any
-
-import openai
 
 from inspector_plugin.errors import JudgeError
+from inspector_plugin.judges.prompt.dialect import TOO_LONG
+from inspector_plugin.judges.prompt.error_answers import ErrorAnswer
 from inspector_plugin.judges.prompt.keys import Key
 from inspector_plugin.judges.prompt.messages import Refusal
 from inspector_plugin.judges.prompt.options import PromptOptions
+from inspector_plugin.judges.prompt.untrusted import one_line
+from inspector_plugin.schema.usage import Usage
 
-_SHOWN_CHARACTERS = 200
-_TOO_LONG = ("context_length", "context length", "maximum context", "context window", "too long")
-_NO_MODEL = ("model not exist", "model_not_found", "does not exist", "model not found")
-_NO_FORMAT = ("response_format", "json_schema", "json_object", "structured output")
+_NO_MODEL = re.compile(
+    r"model not exist|model_not_found|does not exist|model not found|unknown model|no such model"
+)
+_NO_KEY = re.compile(
+    r"api[ _-]?key.{0,60}(?:not valid|invalid|incorrect|expired|revoked|missing|wrong|required"
+    r"|not found|disabled|not provided)|(?:invalid|incorrect|missing|wrong|expired|no) api[ _-]?key"
+    r"|invalid_api_key"
+)
+_NO_CREDIT = re.compile(
+    r"insufficient[ _](?:quota|credits?|balance|funds)|not enough credits?|out of credits?"
+)
+_WITHHELD = re.compile(
+    r"content[ _-]?(?:filter|policy|management|moderation)|moderation|flagged|inappropriate content"
+    r"|safety (?:system|filter|reason|policy)|prohibited[ _]content|data_?inspection"
+    r"|sensitive (?:content|word)|responsible ?ai"
+)
+_TRANSIENT_STATUSES = (408, 409, 425)
 
 
 class TransientFault(Exception):
@@ -27,95 +45,130 @@ class TransientFault(Exception):
     Attributes:
         reason: What happened, in a few words.
         pause: The seconds that the endpoint asked to wait, if it did.
-        too_many: Whether the endpoint asks for fewer calls.
+        is_chat_api: Whether whoever answered is a chat-completions API at all.
+        usage: What the call cost none the less.
     """
 
-    def __init__(self, reason: str, pause: float | None = None, too_many: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        pause: float | None = None,
+        is_chat_api: bool = False,
+        usage: Usage | None = None,
+    ) -> None:
         """Take what is known of the fault."""
         super().__init__(reason)
         self.reason = reason
         self.pause = pause
-        self.too_many = too_many
+        self.is_chat_api = is_chat_api
+        self.usage = usage or Usage()
 
 
-class FormatFault(Exception):
-    """The endpoint does not have a response format.
+class RefusedCall(Exception):
+    """The endpoint refuses a call, in words that do not tell whether it would refuse all.
 
     Attributes:
-        reply_format: The format that was asked for.
+        answer: What it said.
     """
 
-    def __init__(self, said: str, reply_format: str) -> None:
-        """Take what the endpoint said, and the format."""
-        super().__init__(said)
-        self.reply_format = reply_format
+    def __init__(self, answer: ErrorAnswer) -> None:
+        """Take what the endpoint said."""
+        super().__init__(answer.said)
+        self.answer = answer
 
 
-def status_fault(
-    error: openai.APIStatusError, options: PromptOptions, reply_format: str, key: Key | None
-) -> Refusal | TransientFault | FormatFault | JudgeError:
-    """Say what an answer of another status than 200 means.
+def withheld(why: str, usage: Usage | None = None) -> Refusal:
+    """Say that the endpoint has a reply, or could have one, and does not give it."""
+    return Refusal(f"the endpoint withheld the reply ({why})", False, usage or Usage())
+
+
+def fault_of(
+    answer: ErrorAnswer, options: PromptOptions, key: Key | None
+) -> Refusal | TransientFault | RefusedCall | JudgeError:
+    """Say what an answer without a reply means.
 
     Args:
-        error: The SDK's error. Its text may quote the key, and is never passed on as it is.
+        answer: What the endpoint said.
         options: Where the call went.
-        reply_format: The response format that was asked for.
-        key: The key, to be taken out of messages.
+        key: The key that it carried.
     """
-    status = error.status_code
-    said = _said(error, key)
-    lower = f"{error.code or ''} {said}".lower()
-    if status in (401, 403):
-        return JudgeError(_refused_key(status, options.base_url, key))
-    if status == 402 or (status == 429 and "insufficient_quota" in lower):
-        return JudgeError(
-            f"The account at {options.base_url} has no credit left ({status}); top it up. What is "
-            "judged so far is kept."
-        )
+    status, said, marks, url = answer.status, answer.said, answer.marks, options.base_url
     if 300 <= status < 400:
         return JudgeError(
-            f"{options.base_url} sends calls elsewhere ({status}), which is not followed; give the "
-            "address that it should be as base_url."
+            f"{url} sends calls elsewhere ({status}), which is not followed; give the address that "
+            "it should be as base_url."
         )
-    if status == 404 or any(mark in lower for mark in _NO_MODEL):
+    if status == 401 or (status < 500 and _NO_KEY.search(marks)):
+        return refused_key(answer, options, key)
+    if status == 402 or (status < 500 and _NO_CREDIT.search(marks)):
         return JudgeError(
-            f"{options.base_url} knows no model {options.model!r}, or is not the base of a "
-            f"chat-completions API ({status}: {said}); check model, and base_url, which usually "
-            "ends in /v1."
+            f"The account at {url} has no credit left ({status}: {said}); top it up. What is "
+            "judged so far is kept."
+        )
+    if status == 404 or (status < 500 and _NO_MODEL.search(marks)):
+        return JudgeError(
+            f"{url} knows no model {options.model!r}, or is not the base of a chat-completions API "
+            f"({status}: {said}); check model, and base_url, which usually ends in /v1."
         )
     if status == 429:
-        return TransientFault("too many requests (429)", _pause(error.response.headers), True)
-    if status in (408, 409, 425) or status >= 500:
-        return TransientFault(f"server error ({status})", _pause(error.response.headers))
-    if status == 413 or any(mark in lower for mark in _TOO_LONG):
-        return Refusal(f"the prompt is longer than the model's context ({status})", transient=False)
-    if options.logprobs and "logprobs" in lower:
-        return JudgeError(
-            f"{options.base_url} offers no token log-probabilities for {options.model!r} ({said}); "
-            "judge without logprobs=true."
+        return TransientFault("too many requests (429)", pause=answer.pause)
+    if status in _TRANSIENT_STATUSES or status >= 500:
+        words = f"{status}: {said}" if answer.in_body else f"{status}"
+        return TransientFault(f"server error ({words})", pause=answer.pause)
+    if status == 413 or TOO_LONG.search(marks):
+        return Refusal(
+            f"prompt and reply are longer than the model's context ({status}: {said})", False
         )
-    if any(mark in lower for mark in _NO_FORMAT):
-        return FormatFault(said, reply_format)
-    return Refusal(f"the endpoint refused the call ({status}: {said})", transient=False)
+    if _WITHHELD.search(marks):
+        return withheld(f"{status}: {said}")
+    return RefusedCall(answer)
+
+
+def refused_key(answer: ErrorAnswer, options: PromptOptions, key: Key | None) -> JudgeError:
+    """Say that a key is wrong or missing."""
+    found = f"({answer.status}: {answer.said})"
+    if key is None:
+        return JudgeError(
+            f"{options.base_url} wants a key {found}; name the environment variable that holds "
+            "it with key_env=NAME, or a file with key_file=PATH."
+        )
+    return JudgeError(
+        f"{options.base_url} refused the key of {key.place} {found}; check that it is complete, "
+        "valid for this endpoint and for the model."
+    )
 
 
 def connection_fault(
-    error: openai.APIConnectionError, options: PromptOptions
+    error: BaseException, options: PromptOptions, key: Key | None, answered: bool
 ) -> TransientFault | JudgeError:
-    """Say what a call without an answer means."""
+    """Say what a call without an HTTP answer means.
+
+    Args:
+        error: Whatever the HTTP stack raised. Its text may quote the answer and so the key; the
+            text of malformed answers is not passed on at all.
+        options: Where the call went.
+        key: The key, to be taken out of messages.
+        answered: Whether an earlier call has had an answer: then the network is to blame, not how
+            the machine is set up.
+    """
     causes = _causes(error)
     names = {type(cause).__name__ for cause in causes}
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+    secret = None if key is None else key.value
+    line = one_line(causes[-1], secret)
+    if not answered and any(isinstance(cause, ssl.SSLError) for cause in causes):
         return JudgeError(
-            f"No trusted TLS connection to {options.base_url}: {_line(causes[-1])}. Check the "
-            "address, and the certificates of this machine or of its proxy (SSL_CERT_FILE)."
+            f"No trusted TLS connection to {options.base_url}: {line}. Check the address, and the "
+            "certificates of this machine or of its proxy (SSL_CERT_FILE)."
         )
-    if names & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
+    if not answered and names & {"ClientProxyConnectionError", "ClientHttpProxyError"}:
         return JudgeError(
-            f"The proxy on the way to {options.base_url} failed: {_line(causes[-1])}. Check "
-            "HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+            f"The proxy on the way to {options.base_url} failed: {line}. Check HTTPS_PROXY, "
+            "HTTP_PROXY and NO_PROXY."
         )
-    return TransientFault(f"no answer ({_line(causes[-1])})")
+    if isinstance(causes[-1], OSError):
+        return TransientFault(f"no answer ({line})")
+    return TransientFault(f"no usable HTTP answer ({type(error).__name__})")
 
 
 def unreachable(options: PromptOptions, reason: str) -> JudgeError:
@@ -126,50 +179,8 @@ def unreachable(options: PromptOptions, reason: str) -> JudgeError:
     )
 
 
-def _refused_key(status: int, base_url: str | None, key: Key | None) -> str:
-    if key is None:
-        return (
-            f"{base_url} wants a key ({status}); name the environment variable that holds "
-            "it with key_env=NAME, or a file with key_file=PATH."
-        )
-    return (
-        f"{base_url} refused the key of {key.place} ({status}); check that it is "
-        "complete, valid for this endpoint and for the model."
-    )
-
-
-def _said(error: openai.APIStatusError, key: Key | None) -> str:
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else body
-    if isinstance(message, dict):
-        message = message.get("message")
-    text = message if isinstance(message, str) else "no message"
-    return _line(text.replace(key.value, "[key]") if key else text)
-
-
-def _line(value: object) -> str:
-    """One short line of printable characters."""
-    text = " ".join(str(value).split()) or type(value).__name__
-    return "".join(character for character in text if character.isprintable())[:_SHOWN_CHARACTERS]
-
-
 def _causes(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
     return chain
-
-
-def _pause(headers: Mapping[str, Any]) -> float | None:
-    """Read Retry-After: seconds, or a date."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.prompt.dry_run import DryRun
-from inspector_plugin.judges.prompt.keys import check_base_url, read_key
+from inspector_plugin.judges.prompt.keys import check_base_url, read_key, warn_of_plain_http
 from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Reply, Source
 from inspector_plugin.judges.prompt.options import DeepSeekOptions, PromptOptions
 from inspector_plugin.judges.prompt.prices import price_of
@@ -29,6 +29,7 @@ from inspector_plugin.judges.prompt.replies import (
     parse_reply,
     score_probabilities,
 )
+from inspector_plugin.judges.prompt.untrusted import MAX_KEPT_CHARACTERS
 from inspector_plugin.judging.judge import JudgementGroups, StreamingJudge
 from inspector_plugin.schema.criteria import BINARY, Criterion
 from inspector_plugin.schema.records import (
@@ -60,7 +61,8 @@ class PromptJudge(StreamingJudge):
     """Scores responses by asking a language model.
 
     A reply that cannot be read with certainty is asked for again, at most twice, with the fault
-    pointed out; then the response is unscored and the raw reply is the explanation.
+    pointed out; then the response is unscored and the raw reply is the explanation. A reply that
+    the limit of tokens has cut is not asked for again: it would be cut again.
     """
 
     def __init__(self, source: Source, options: PromptOptions) -> None:
@@ -147,6 +149,9 @@ class PromptJudge(StreamingJudge):
         try:
             verdicts = parse_reply(reply.text, call.criteria, self._options.joint)
         except ReplyFault as fault:
+            if reply.cut:
+                reason = f"the reply was cut off at max_tokens={self._options.reply_tokens}"
+                return dict.fromkeys(keys, unscored(f"{reason}; raise max_tokens"))
             if may_ask_again:
                 return asked_again(
                     call.conversation,
@@ -156,7 +161,7 @@ class PromptJudge(StreamingJudge):
                     self._options.joint,
                 )
             reason = f"the reply cannot be used: {fault}"
-            return dict.fromkeys(keys, unscored(reason, explanation=reply.text))
+            return dict.fromkeys(keys, unscored(reason, explanation=self._kept(reply.text)))
         return {each.key: self._score(reply, each, verdicts[each.key]) for each in call.criteria}
 
     def _score(self, reply: Reply, criterion: Criterion, verdict: Verdict) -> CriterionScore:
@@ -168,16 +173,20 @@ class PromptJudge(StreamingJudge):
     ) -> CriterionScore:
         if not self._options.logprobs:
             return CriterionScore(
-                float(verdict.score), verdict.score, explanation=verdict.justification
+                float(verdict.score), verdict.score, explanation=self._kept(verdict.justification)
             )
         try:
             probabilities = score_probabilities(
                 reply.text, reply.tokens or (), criterion, verdict.score, self._options.joint
             )
         except ReplyFault as fault:
-            return unscored(f"no expected score: {fault}", explanation=reply.text)
+            return unscored(f"no expected score: {fault}", explanation=self._kept(reply.text))
         score = expected_score(list(probabilities.values()), criterion.scale)
-        return replace(score, explanation=verdict.justification)
+        return replace(score, explanation=self._kept(verdict.justification))
+
+    def _kept(self, text: str | None) -> str | None:
+        """What is kept of a text, in outputs and in the judge cache."""
+        return None if text is None else self._source.clean(text)[:MAX_KEPT_CHARACTERS]
 
 
 def make_prompt_judge(options: PromptOptions | DeepSeekOptions) -> PromptJudge:
@@ -216,4 +225,7 @@ def _make_source(options: PromptOptions) -> Source:
         return DryRun(options, price)
     from inspector_plugin.judges.prompt.endpoint import Endpoint
 
-    return Endpoint(options, read_key(options.key_env, options.key_file), price)
+    key = read_key(options.key_env, options.key_file)
+    if key is not None:
+        warn_of_plain_http(options.base_url or "")
+    return Endpoint(options, key, price)

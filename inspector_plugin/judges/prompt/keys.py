@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -10,7 +12,11 @@ from urllib.parse import urlsplit
 
 from inspector_plugin.errors import OptionError
 
+logger = logging.getLogger(__name__)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names that are surely no key: what is given as a name may be the key itself.
+_USUAL_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
+_warned: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -73,15 +79,38 @@ def read_key(key_env: str | None, key_file: str | None) -> Key | None:
                 "key_env takes the name of an environment variable, not the key itself: put the "
                 "key into a variable and give key_env=NAME."
             )
-        place = f"environment variable {key_env}"
         if key_env not in os.environ:
+            name = f" {key_env}" if _USUAL_NAME.fullmatch(key_env) else " that key_env names"
             raise OptionError(
-                f"No key: {place} is not set; set it to the key, or give key_file=PATH."
+                f"No key: the environment variable{name} is not set; set it to the key, or give "
+                "key_file=PATH."
             )
-        key = os.environ[key_env]
+        key, place = os.environ[key_env], f"environment variable {key_env}"
     else:
         return None
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise OptionError(f"{place} holds no usable key: a key is one line without spaces.")
     return Key(key, place)
+
+
+def warn_of_plain_http(base_url: str) -> None:
+    """Warn, once for each address, that a key will cross the network unencrypted."""
+    parts = urlsplit(base_url)
+    if (
+        parts.scheme == "http"
+        and not _is_loopback(parts.hostname or "")
+        and base_url not in _warned
+    ):
+        _warned.add(base_url)
+        logger.warning(
+            "The key is sent to %s unencrypted, readable for everyone on the way; use https.",
+            base_url,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

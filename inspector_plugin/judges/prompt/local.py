@@ -8,8 +8,15 @@ from typing import Any
 
 from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Replies, Reply, Token
 from inspector_plugin.judges.prompt.options import PromptOptions
-from inspector_plugin.lm.batches import parse_batch_size, run_in_batches
-from inspector_plugin.lm.generation import Generation, candidate_ids, encode_chat, generate
+from inspector_plugin.judges.prompt.untrusted import without_key
+from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size, run_in_batches
+from inspector_plugin.lm.generation import (
+    NOT_FINITE,
+    Generation,
+    candidate_ids,
+    encode_chat,
+    generate,
+)
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.schema.usage import Usage
 
@@ -28,6 +35,7 @@ class LocalModel:
         self._language_model: LanguageModel = load_language_model(
             str(options.model), options.device, options.dtype
         )
+        self._breaker = Breaker()
         self._candidates: dict[tuple[int, ...], Mapping[int, str]] = {}
 
     def replies(self, conversations: Sequence[Conversation]) -> Replies:
@@ -60,12 +68,24 @@ class LocalModel:
             return generations, (time.monotonic() - started) / len(places)
 
         lengths = [len(prompts[p]) + self._options.reply_tokens for p in positions]
-        batches = run_in_batches(self._language_model, lengths, self._batch_size, run)
+        faults: dict[int, Fault] = {}
+        batches = run_in_batches(
+            self._language_model, lengths, self._batch_size, run, faults.__setitem__
+        )
         for places, (generations, seconds) in batches:
-            yield [
-                (positions[place], _reply(generation, len(prompts[positions[place]]), seconds))
-                for place, generation in zip(places, generations, strict=True)
-            ]
+            group: list[tuple[int, Reply | Refusal]] = []
+            for place, generation in zip(places, generations, strict=True):
+                reply = _reply(generation, len(prompts[positions[place]]), seconds)
+                if not generation.is_finite:
+                    faults[place] = NOT_FINITE
+                    continue
+                group.append((positions[place], reply))
+            yield group
+        for place in range(len(positions)):
+            fault = faults.get(place)
+            self._breaker.note(fault)
+            if fault is not None:
+                yield [(positions[place], Refusal(fault.reason, transient=fault.transient))]
 
     def _candidates_for(self, labels: tuple[int, ...]) -> Mapping[int, str]:
         """Find the tokens that spell labels; that takes a look at the whole vocabulary."""
@@ -77,6 +97,10 @@ class LocalModel:
     def describe(self) -> Mapping[str, Any]:
         """Name the model, its weights and its number format."""
         return {**self._language_model.describe(), "max_tokens": self._options.reply_tokens}
+
+    def clean(self, text: str) -> str:
+        """Replace unpaired surrogates; see `Source.clean`."""
+        return without_key(text, None)
 
     def close(self) -> None:
         """Leave the model to whoever else uses it; memory is freed with the last user."""
@@ -94,4 +118,5 @@ def _reply(generation: Generation, prompt_tokens: int, seconds: float) -> Reply:
         text=generation.text,
         usage=usage,
         tokens=None if tokens is None else tuple(Token(text, row) for text, row in tokens),
+        cut=generation.cut,
     )

@@ -67,12 +67,15 @@ class Reply:
     Attributes:
         text: The answer.
         usage: What it cost.
-        tokens: The answer's tokens, where log-probabilities were asked for.
+        tokens: The answer's tokens, where log-probabilities were asked for; thoughts may come
+            before it.
+        cut: Whether it ends where the limit of tokens was reached.
     """
 
     text: str
     usage: Usage
     tokens: tuple[Token, ...] | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,10 @@ class Source(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Name the model and what else determines the replies. Never a key."""
+        ...
+
+    def clean(self, text: str) -> str:
+        """Take out of a text what must not be kept: the key, and what no file can hold."""
         ...
 
     def close(self) -> None:

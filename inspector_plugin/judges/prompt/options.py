@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.running import RunningOptions
@@ -21,6 +22,19 @@ _POSITIVE = (
     "requests_per_minute",
     "tokens_per_minute",
     "max_cost",
+)
+_MOST = 1e12
+# What the judge sets itself, apart from the temperature, and what would change the form of answers.
+_NOT_EXTRA = (
+    "messages",
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "stream",
+    "n",
 )
 
 
@@ -65,9 +79,12 @@ class _Asking:
     max_cost: float | None = option(None, "US dollars that the calls of one run must not pass")
     dry_run: bool = option(False, "estimate tokens and cost, make no call")
     key_file: str | None = option(None, "file that holds the key, instead of key_env")
+    extra_body: str | None = option(
+        None, "further fields of the body of each call, as one JSON object"
+    )
     concurrency: int = option(32, "most calls at once")
     timeout: float = option(120.0, "seconds for one attempt of a call")
-    deadline: float = option(600.0, "seconds for one call, attempts and waiting included")
+    deadline: float = option(600.0, "seconds for one call, its attempts and pauses included")
     requests_per_minute: int | None = option(None, "limit, if any")
     tokens_per_minute: int | None = option(None, "limit, if any")
 
@@ -76,6 +93,10 @@ class _Asking:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise OptionError(f"Option {name!r} must be above 0, not {value}.")
+            if value is not None and value > _MOST:
+                raise OptionError(f"Option {name!r} must be at most {_MOST:g}.")
+        if self.extra_body is not None:
+            _check_extra_body(self.extra_body)
 
     @property
     def joint(self) -> bool:
@@ -101,13 +122,16 @@ class PromptOptions(RunningOptions, _Asking, _Place):
 
     def describe_endpoint(self) -> dict[str, Any]:
         """Say what determines an endpoint's replies; never where the key is."""
-        return {
+        described = {
             "base_url": self.base_url,
             "model": self.model,
             "temperature": 0,
             "max_tokens": self.reply_tokens,
             "reply_format": self.reply_format,
         }
+        # Judgements cached before there was this option keep their keys.
+        extra = {} if self.extra_body is None else {"extra_body": json.loads(self.extra_body)}
+        return described | extra
 
 
 @dataclass(frozen=True)
@@ -117,6 +141,27 @@ class DeepSeekOptions(_Asking, _DeepSeekPlace):
     Raises:
         OptionError: If a limit is not positive.
     """
+
+
+def _check_extra_body(text: str) -> None:
+    try:
+        extra = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        extra = None
+    if not isinstance(extra, dict):
+        raise OptionError(
+            "extra_body must be one JSON object, quoted for the shell, such as "
+            """'prompt:...,extra_body={"top_p": 1}'."""
+        )
+    taken = sorted(set(extra) & set(_NOT_EXTRA))
+    if taken:
+        raise OptionError(
+            f"extra_body cannot hold {', '.join(taken)}: the judge sets these itself."
+        )
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 PROMPT = Backend(

@@ -10,6 +10,19 @@ from contextlib import asynccontextmanager
 _CUT = 0.75
 
 
+class LongPause(Exception):
+    """The endpoint asked to wait longer than a call has time.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Take the time."""
+        super().__init__(f"{seconds:.0f} s")
+        self.seconds = seconds
+
+
 class Throttle:
     """Spaces events out evenly, so that no minute sees more of them than allowed."""
 
@@ -18,16 +31,13 @@ class Throttle:
         self._seconds = 60.0 / per_minute if per_minute else 0.0
         self._free_at = 0.0
 
-    def delay(self, amount: int = 1) -> float:
-        """Book a place for so many events.
+    def delay(self) -> float:
+        """The seconds to wait before the next event may happen."""
+        return max(0.0, self._free_at - time.monotonic())
 
-        Returns:
-            The seconds to wait before they may happen.
-        """
-        now = time.monotonic()
-        start = max(now, self._free_at)
-        self._free_at = start + amount * self._seconds
-        return start - now
+    def book(self, amount: int = 1) -> None:
+        """Take in that so many events happen now."""
+        self._free_at = max(time.monotonic(), self._free_at) + amount * self._seconds
 
 
 class Pace:
@@ -56,22 +66,33 @@ class Pace:
         self._pause_until = 0.0
         self._last_cut = 0.0
         self._room = asyncio.Condition()
+        # One call at a time waits for the throttles: who gives up has booked nothing.
+        self._line = asyncio.Lock()
 
     @asynccontextmanager
-    async def turn(self, tokens: int) -> AsyncIterator[float]:
+    async def turn(self, tokens: int, patience: float) -> AsyncIterator[float]:
         """Wait until a call may be made, and hold its place while it is.
 
         Args:
             tokens: About how many tokens the call will use.
+            patience: The longest pause, in seconds, that the endpoint may ask for.
 
         Yields:
             When the call started, for `slow_down`.
+
+        Raises:
+            LongPause: If the endpoint asked for a longer pause.
         """
         async with self._room:
             await self._room.wait_for(lambda: self._active < max(1, int(self.limit)))
             self._active += 1
         try:
-            await self._wait(max(self._requests.delay(), self._tokens.delay(tokens)))
+            async with self._line:
+                await self._wait(patience)
+                await asyncio.sleep(max(self._requests.delay(), self._tokens.delay()))
+                await self._wait(patience)
+                self._requests.book()
+                self._tokens.book(tokens)
             yield time.monotonic()
         finally:
             self._active -= 1
@@ -97,7 +118,9 @@ class Pace:
         """Take in that a call went well."""
         self.limit = min(float(self._concurrency), self.limit + 1 / self.limit)
 
-    async def _wait(self, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _wait(self, patience: float) -> None:
+        """Wait until the pause is over that the endpoint asked for."""
         while (pause := self._pause_until - time.monotonic()) > 0:
+            if pause > patience:
+                raise LongPause(pause)
             await asyncio.sleep(pause)

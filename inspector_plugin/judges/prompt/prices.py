@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inspector_plugin.errors import DataError
+from inspector_plugin.judges.prompt.untrusted import finite, read_json
 
 _MILLION = 1_000_000
 # Besides the text, chat templates add a few tokens for each message.
@@ -70,7 +70,7 @@ def price_of(model: str, path: str | None) -> Price | None:
     if path is None:
         return PRICES.get(model)
     try:
-        table = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        table = read_json(Path(path).expanduser().read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"Cannot read the prices in {path}: {error}.") from error
     if not isinstance(table, dict):
@@ -83,9 +83,11 @@ def _price(row: Any, where: str) -> Price:
     if not isinstance(row, dict) or set(row) != set(names):
         raise DataError(f"{where}: a price has the fields {', '.join(names)}.")
     for name in names:
-        value = row[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-            raise DataError(f"{where}: {name} must be a number of at least 0, not {value!r}.")
+        value = finite(row[name])
+        if value is None or value < 0:
+            raise DataError(
+                f"{where}: {name} must be a number of at least 0, not {row[name]!r:.40}."
+            )
     return Price(**{name: float(row[name]) for name in names})
 
 

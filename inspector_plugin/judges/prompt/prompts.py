@@ -15,9 +15,13 @@ from typing import Any
 
 from inspector_plugin.judges.prompt.examples import DEFAULT_EXAMPLE, EXAMPLES
 from inspector_plugin.judges.prompt.messages import Conversation, Message
+from inspector_plugin.judges.prompt.replies import without_thoughts
 from inspector_plugin.schema.criteria import BINARY, RUBRIC, Criterion, Scale, common_scale
 from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE
+
+# Of a reply that could not be used, so much is shown to the model when it is asked again.
+_QUOTED_CHARACTERS = 4000
 
 _ROLE = """\
 You judge written solutions to problems. You are given a problem and a response that tries to \
@@ -76,9 +80,18 @@ def asked_again(
     criteria: Sequence[Criterion],
     joint: bool,
 ) -> Conversation:
-    """Extend a conversation by a reply that could not be used and the request for another."""
+    """Extend a conversation by a reply that could not be used and the request for another.
+
+    An empty reply is left out: endpoints and chat templates refuse messages without text, and two
+    messages of one role in a row.
+    """
     request = _ASK_AGAIN.format(fault=fault, form=_form(criteria, joint))
-    messages = (*conversation.messages, Message("assistant", reply), Message("user", request))
+    answer = without_thoughts(reply).strip()[:_QUOTED_CHARACTERS]
+    *before, last = conversation.messages
+    if answer:
+        messages = (*conversation.messages, Message("assistant", answer), Message("user", request))
+    else:
+        messages = (*before, Message("user", f"{last.content}\n\n{request}"))
     return replace(conversation, messages=messages)
 
 

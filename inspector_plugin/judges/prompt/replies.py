@@ -1,14 +1,14 @@
 r"""Reading a language model's judgement: strictly, and repaired only where the meaning is certain.
 
-What is repaired: white space and code fences around the object, text before or after it, a block of
-thoughts that ends in </think>, single backslashes (raw LaTeX) and line breaks inside JSON text, a
-score written "4", 4.0 or 4/5, and a reply that consists of the score alone. Everything else, such
-as two objects, a key given twice or a score that is not on the scale, is a fault.
+What is repaired: text or code fences before and after the object, a block of thoughts that ends in
+a mark such as </think>, single backslashes (raw LaTeX) and line breaks inside JSON text, a score
+written "4", 4.0 or 4/5, and a reply that consists of the score alone. Everything else, such as two
+objects, a key given twice or a score that is not on the scale, is a fault. Reading takes time in
+proportion to the reply's length, whatever it holds.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from inspector_plugin.judges.prompt.messages import Token
+from inspector_plugin.judges.prompt.untrusted import DuplicateKey, JsonFault, read_object
 from inspector_plugin.schema.criteria import Criterion, Scale
 
 _NUMBER = r"-?\d{1,6}"
 _SCORE_ALONE = re.compile(
     rf"(?:score\s*[:=]\s*)?({_NUMBER})(?:\s*/\s*(\d{{1,6}}))?\.?", re.IGNORECASE
 )
-_SCORE_TEXT = re.compile(rf"\s*({_NUMBER})(?:\.0+)?\s*(?:/\s*(\d{{1,6}}))?\s*")
+_SCORE_TEXT = re.compile(rf"({_NUMBER})(?:\.0+)?(?:\s*/\s*(\d{{1,6}}))?")
 _UNQUOTED_FRACTION = re.compile(rf'("score"\s*:\s*)({_NUMBER}\s*/\s*\d{{1,6}})(?=\s*[,}}])')
-_FENCE = re.compile(r"```[A-Za-z]*\s*(.*?)\s*```", re.DOTALL)
+_THOUGHTS_END = re.compile(
+    r"</think(?:ing)?>|</thought>|</reasoning>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>"
+)
+_THOUGHTS_START = re.compile(r"\s*(?:<think(?:ing)?>|<thought>|<reasoning>|\[THINK\]|◁think▷)")
 _OBJECT_START = re.compile(r'\{\s*"')
 # A backslash that starts no JSON escape; a pair of backslashes is left alone.
 _RAW_BACKSLASH = re.compile(r'(\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})|\\')
 # JSON reads \frac and \beta as a form feed and a backspace, which no justification holds.
 _CONTROL = str.maketrans({"\f": "\\f", "\b": "\\b"})
-_JSON = json.JSONDecoder(strict=False, object_pairs_hook=lambda pairs: _unique(pairs))
 
 
 class ReplyFault(ValueError):
@@ -64,7 +67,7 @@ def parse_reply(text: str, criteria: Sequence[Criterion], joint: bool) -> dict[s
     Raises:
         ReplyFault: If the reply's meaning is not certain.
     """
-    answer = text.rpartition("</think>")[2].strip()
+    answer = without_thoughts(text).strip()
     if not answer:
         raise ReplyFault("it is empty")
     first = criteria[0]
@@ -80,6 +83,12 @@ def parse_reply(text: str, criteria: Sequence[Criterion], joint: bool) -> dict[s
     return {each.key: _verdict(found[each.key], each.scale) for each in criteria}
 
 
+def without_thoughts(text: str) -> str:
+    """Return what a reply says after its thoughts; nothing if they do not end."""
+    end = max((match.end() for match in _THOUGHTS_END.finditer(text)), default=0)
+    return "" if end == 0 and _THOUGHTS_START.match(text) else text[end:]
+
+
 def score_probabilities(
     text: str, tokens: Sequence[Token], criterion: Criterion, score: int, joint: bool
 ) -> dict[int, float]:
@@ -87,7 +96,8 @@ def score_probabilities(
 
     Args:
         text: The reply, which `parse_reply` accepted.
-        tokens: Its tokens with their candidates' log-probabilities.
+        tokens: Its tokens with their candidates' log-probabilities; those of thoughts may come
+            before them.
         criterion: Whose score.
         score: The score that `parse_reply` read.
         joint: Whether the reply holds an object for each criterion.
@@ -100,10 +110,11 @@ def score_probabilities(
         ReplyFault: If no token consists of the score alone, or a candidate may be the beginning of
             another label.
     """
-    answer = text.rfind("</think>") + 1
+    written = "".join(token.text for token in tokens)
+    start = _answer_start(written, without_thoughts(text))
     before = rf'"{re.escape(criterion.key)}"\s*:\s*\{{[^{{}}]*?' if joint else ""
-    keyed = re.compile(before + rf'"score"\s*:\s*"?({_NUMBER})').search(text, answer)
-    place = keyed or re.compile(f"({_NUMBER})").search(text, answer)
+    keyed = re.compile(before + rf'"score"\s*:\s*"?({_NUMBER})').search(written, start)
+    place = keyed or re.compile(f"({_NUMBER})").search(written, start)
     token = _token_at(tokens, place.start(1)) if place else None
     if token is None or token.text.strip() != str(score):
         raise ReplyFault("no token of the reply consists of the score alone")
@@ -128,6 +139,14 @@ def _require_whole_labels(by_text: Mapping[str, int], token: Token) -> None:
             raise ReplyFault(f"the label {text} may take several tokens, the first that of another")
 
 
+def _answer_start(written: str, answer: str) -> int:
+    """Find where the answer starts in all that was written, thoughts included."""
+    if written.endswith(answer):
+        return len(written) - len(answer)
+    after_thoughts = len(written) - len(without_thoughts(written))
+    return max(written.find(answer, after_thoughts), after_thoughts)
+
+
 def _token_at(tokens: Sequence[Token], offset: int) -> Token | None:
     end = 0
     for token in tokens:
@@ -138,8 +157,7 @@ def _token_at(tokens: Sequence[Token], offset: int) -> Token | None:
 
 
 def _find_object(answer: str) -> dict[str, Any]:
-    fenced = _FENCE.fullmatch(answer)
-    body = _UNQUOTED_FRACTION.sub(r'\1"\2"', fenced.group(1) if fenced else answer)
+    body = _UNQUOTED_FRACTION.sub(r'\1"\2"', answer)
     for text in (body, _RAW_BACKSLASH.sub(_double, body)):
         start = _OBJECT_START.search(text)
         decoded = _decoded(text, start.start()) if start else None
@@ -154,23 +172,15 @@ def _find_object(answer: str) -> dict[str, Any]:
 def _decoded(text: str, start: int) -> tuple[dict[str, Any], int] | None:
     """Read the object that starts there, and only that: one further in may be a quotation."""
     try:
-        return _JSON.raw_decode(text, start)
-    except ReplyFault:
-        raise
-    # Besides malformed JSON: numbers of too many digits, nesting that is too deep.
-    except (ValueError, RecursionError):
+        return read_object(text, start)
+    except DuplicateKey as fault:
+        raise ReplyFault(str(fault)) from fault
+    except JsonFault:
         return None
 
 
 def _double(match: re.Match[str]) -> str:
     return match.group(1) or "\\\\"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ReplyFault("a key is given twice")
-    return found
 
 
 def _verdict(found: Mapping[str, Any], scale: Scale) -> Verdict:
@@ -182,8 +192,9 @@ def _verdict(found: Mapping[str, Any], scale: Scale) -> Verdict:
 
 
 def _score(value: Any, scale: Scale) -> int:
-    match = _SCORE_TEXT.fullmatch(str(value)) if isinstance(value, (int, float, str)) else None
-    if match is None or isinstance(value, bool):
+    is_score = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    match = _SCORE_TEXT.fullmatch(str(value).strip()) if is_score else None
+    if match is None:
         raise ReplyFault(_not_on(scale))
     return _label(match, scale)
 

@@ -148,7 +148,7 @@ def _number(config: Any, name: str) -> float:
 def _require_own_logits(
     head: ScoreHead, language_model: LanguageModel, score_ids: Sequence[int]
 ) -> None:
-    """Compare with the model's own logits on a short prompt, lest scores are silently wrong."""
+    """Compare with the logits of the model itself on a short prompt, before any score is read."""
     prompt = Encoding(tuple(score_ids), {ALL: (0, len(score_ids))}, truncated=False)
     ours = head.logits(read_last_position(language_model, [prompt]), False)[0, -1]
     token_ids = torch.tensor([prompt.token_ids], device=language_model.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from conftest import UseJudges
 from harness_runs import Parrot, evaluate, scripted, sure
 from lm_eval.loggers.wandb_logger import WandbLogger
 
+from inspector_plugin.data.stored_scores import read_stored_scores
 from inspector_plugin.harness import discovery
 from inspector_plugin.judging import cache
 from inspector_plugin.testing import ScriptedJudge
@@ -148,3 +150,27 @@ def test_inspector_run_says_what_is_missing_in_one_line(
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_run_that_wandb_logs_has_texts_of_the_very_class(
+    data: Path, use_judges: UseJudges, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wandb = ModuleType("wandb")
+    wandb.run = object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    use_judges(inspector=scripted(sure))
+    metadata = {"data": str(data), "criteria": "fluency"}
+    run = evaluate("gsm8k_inspector", Parrot("#### 1"), metadata, limit=2)
+    assert run["results"]["gsm8k_inspector"]["coverage,inspector"] == 1
+    rows = [r for r in run["samples"]["gsm8k_inspector"] if r["filter"] == "inspector"]
+    for row in rows:
+        [text] = row["filtered_resps"]
+        assert text.__class__ is str
+        assert json.loads(json.dumps(text)) == text
+        assert type(pickle.loads(pickle.dumps(text))) is str
+    log = tmp_path / "samples.jsonl"
+    log.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    stored = list(read_stored_scores(log))
+    assert [each.score for each in stored] == [
+        json.loads(row["filtered_resps"][0])["scores"]["fluency"]["score"] for row in rows
+    ]

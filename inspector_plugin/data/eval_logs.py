@@ -75,7 +75,12 @@ def judged_rows(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _entries(judged: Any) -> list[dict[str, Any] | None]:
-    return [_entry(each) for each in judged] if isinstance(judged, list) else [None]
+    if isinstance(judged, str) and judged.startswith("[{"):  # as W&B has it logged
+        try:
+            judged = json.loads(judged)
+        except (ValueError, RecursionError):
+            return [None]
+    return [_entry(each) for each in (judged if isinstance(judged, list) else [judged])]
 
 
 def _entry(text: Any) -> dict[str, Any] | None:

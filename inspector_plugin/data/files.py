@@ -144,7 +144,11 @@ def require_output(out: Path, flag: str, inputs: Iterable[Path]) -> None:
     Raises:
         OptionError: If it is one of these.
     """
-    if not out.name:
+    try:
+        named = bool(os.fsencode(out.name))
+    except UnicodeEncodeError:
+        named = False
+    if not named:
         raise OptionError(f"{flag} {str(out)!r} is not the name of a file.")
     if out.suffix == ".gz":
         raise OptionError(f"{flag} {out}: the output is written as plain JSONL; drop the .gz.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inspector_plugin.schema.records import Judgement, JudgeRequest
 
@@ -77,6 +79,45 @@ class JudgedResponses(list[str]):
         self.document = JudgedDocument(
             first.id or first.question, first.question, judged, reference
         )
+
+
+class JudgedText(str):
+    """The same as one text, for a run that W&B logs: its tables take one type a column.
+
+    Attributes:
+        responses: The judgements.
+    """
+
+    responses: JudgedResponses
+
+    @staticmethod
+    def of(responses: JudgedResponses) -> JudgedText:
+        """Join the judgements: as they are if there is one, as a JSON list if there are several."""
+        text = responses[0] if len(responses) == 1 else f"[{', '.join(responses)}]"
+        made = JudgedText(text)
+        made.responses = responses
+        return made
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # W&B asks for the exact class
+        return str
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return (str, (str.__str__(self),))
+
+
+def as_logged(responses: JudgedResponses) -> JudgedResponses | JudgedText:
+    """Choose the form that the loggers of this run can take."""
+    wandb = sys.modules.get("wandb")
+    is_logged = wandb is not None and getattr(wandb, "run", None) is not None
+    return JudgedText.of(responses) if is_logged else responses
+
+
+def judged_responses(filtered: object) -> JudgedResponses | None:
+    """Return the judgements that lm_eval hands back; None for what its own filters made."""
+    if type(filtered) is JudgedText:
+        return filtered.responses
+    return filtered if isinstance(filtered, JudgedResponses) else None
 
 
 def _entry(request: JudgeRequest, judgement: Judgement) -> str:

@@ -20,7 +20,12 @@ from inspector_plugin.harness.base_task import inherit
 from inspector_plugin.harness.command_line import show_errors_in_one_line
 from inspector_plugin.harness.documents import read_file, read_splits
 from inspector_plugin.harness.ranks import on_all_ranks
-from inspector_plugin.harness.responses import JudgedDocument, JudgedResponses
+from inspector_plugin.harness.responses import (
+    JudgedDocument,
+    JudgedResponses,
+    as_logged,
+    judged_responses,
+)
 from inspector_plugin.harness.settings import Settings, read_task_criteria
 from inspector_plugin.harness.shared import shared_cache, shared_judge
 from inspector_plugin.judging.cache import JudgeCache
@@ -110,8 +115,9 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
 
     def process_results(self, doc: Mapping[str, Any], filtered: list[Any]) -> dict[str, Any]:
         """Give the metrics of one document: ours in a judge's row, lm_eval's own in others."""
-        if isinstance(filtered[0], JudgedResponses):
-            return metrics.document_metrics(filtered[0], list(super().aggregation()))
+        judged = judged_responses(filtered[0])
+        if judged is not None:
+            return metrics.document_metrics(judged, list(super().aggregation()))
         inherited: dict[str, Any] = super().process_results(doc, filtered)
         return inherited
 
@@ -231,12 +237,13 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                 metrics.with_values(self._metric_names(compared is not None), judgements)
             )
             for index, instance in enumerate(instances):
-                instance.filtered_resps[name] = JudgedResponses(
+                responses = JudgedResponses(
                     requests[index],
                     judgements[index],
                     None if compared is None else compared[index],
                     reported,
                 )
+                instance.filtered_resps[name] = as_logged(responses)
 
     def _requests(self, instance: Instance) -> list[JudgeRequest]:
         # With several processes lm_eval pads the last document with responses beyond `repeats`.

@@ -18,7 +18,9 @@ from harness_runs import Parrot, evaluate, scripted, sure
 from lm_eval.loggers.wandb_logger import WandbLogger
 
 from inspector_plugin.data.stored_scores import read_stored_scores
+from inspector_plugin.errors import DataError
 from inspector_plugin.harness import discovery
+from inspector_plugin.harness.settings import Settings
 from inspector_plugin.judging import cache
 from inspector_plugin.testing import ScriptedJudge
 
@@ -174,3 +176,9 @@ def test_a_run_that_wandb_logs_has_texts_of_the_very_class(
     assert [each.score for each in stored] == [
         json.loads(row["filtered_resps"][0])["scores"]["fluency"]["score"] for row in rows
     ]
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "\x00", "none/here"])
+def test_a_data_folder_that_cannot_be_is_one_line(name: str) -> None:
+    with pytest.raises(DataError, match="data takes an existing folder"):
+        Settings.read({"data": name})

@@ -144,7 +144,7 @@ class _Given:
         given = value if value is not None else os.environ.get(DATA_VARIABLE) or None
         if given is None:
             return None
-        if not isinstance(given, str) or not Path(given).is_dir():
+        if not isinstance(given, str) or not os.path.isdir(given):
             source = self.shown("data") if value is not None else DATA_VARIABLE
             raise DataError(f"{source} takes an existing folder, not {given!r}.")
         return Path(given)
@@ -187,4 +187,6 @@ def read_task_criteria(value: Any, folder: Path) -> tuple[Criterion, ...] | None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise CriteriaError(f"criteria: must be a text or a list of texts, not {value!r:.60}.")
     beside = {part.strip(): folder / part.strip() for part in parts}
-    return parse_criteria([str(path) if path.is_file() else part for part, path in beside.items()])
+    return parse_criteria(
+        [str(path) if os.path.isfile(path) else part for part, path in beside.items()]
+    )

@@ -49,6 +49,19 @@ _LANGUAGE_MODEL = record(
     },
     {"attention_heads": whole(1, 10**4)},
 )
+_CROSS_FITTED = record(
+    {
+        "layer": whole(0, 1000),
+        "folds": whole(2, 100),
+        "text_features": listing(text, 1, 1000),
+        "layout": _LAYOUT,
+        "known_problems": listing(text),
+        "arrays": record({"file": text, "sha256": text}),
+    }
+)
+_CROSS_FITTED_ENTRY = record(
+    {"criterion": mapping(anything), "fingerprint": text}, {"figures": mapping(anything)}
+)
 _HEAD = {"dataset": name, "labels": choice(*LABELS)}
 _TRANSFER = record({**_HEAD, "transferred": choice(True), "transferred_from": name})
 _PACK = {**_HEAD, "language_model": _LANGUAGE_MODEL, "training": record({"layout": text})}
@@ -61,7 +74,10 @@ def check_card(card: Mapping[str, Any]) -> None:
         ValueError: If a field is missing, or not of the type and size that it should be.
     """
     shape: Shape = _TRANSFER
-    if not card.get("transferred"):
+    if "cross_fitted" in card:
+        each = mapping(_CROSS_FITTED_ENTRY, 1)
+        shape = record({**_PACK, "cross_fitted": _CROSS_FITTED, "criteria": each})
+    elif not card.get("transferred"):
         entries = "criteria" if "criteria" in card else "aspects"
         shape = record({**_PACK, entries: mapping(_ENTRY, 1)})
     shape(card, "")

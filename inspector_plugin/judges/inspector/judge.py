@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from inspector_plugin.data.problems import problem_key
 from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError, PackError, one_of
 from inspector_plugin.judges.inspector.layout import PromptLayout
@@ -26,7 +25,7 @@ from inspector_plugin.judges.inspector.pack_folders import (
     model_slug,
 )
 from inspector_plugin.judges.inspector.packs import ProbePack, label_scale, read_pack
-from inspector_plugin.judges.inspector.probe import Probe
+from inspector_plugin.judges.inspector.probe import TRAINED_ON, AnyProbe, Seen
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size
 from inspector_plugin.lm.forward import pooled_features
@@ -46,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_DATASET = "gsm8k"
 TRUNCATED = "truncated"
-TRAINED_ON = "trained-on"
 
 
 class InspectorJudge(Judge):
@@ -60,6 +58,8 @@ class InspectorJudge(Judge):
     flagged "truncated" if the prompt was too long for the language model, and "trained-on" if the
     probe learnt from the problem: it may agree there with its reference better than elsewhere.
     """
+
+    rubric_form = "probe"  # a probe trained on a rubric's scores judges it as any other criterion
 
     def __init__(self, options: InspectorOptions) -> None:
         """Read the packs and load the language model.
@@ -76,6 +76,7 @@ class InspectorJudge(Judge):
         """
         self._batch_size = parse_batch_size(options.batch_size)
         self._labels = options.labels
+        self._min_confidence = _checked_confidence(options.min_confidence)
         self.scale = BINARY if options.labels == "binary" else None
         self._dataset = options.dataset
         self._warned: set[str] = set()
@@ -93,7 +94,13 @@ class InspectorJudge(Judge):
     def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
         """Say why there is no probe for a criterion; see `Judge.cannot_judge`."""
         name = self._name_of(dataset)
-        if name not in self._packs:
+        packs = self._packs
+        if criterion.is_rubric and not (name in packs and criterion.key in packs[name].probes):
+            return (
+                "probes do not execute the items of a rubric, and none was trained on the scores "
+                f"of {criterion.key!r} on the data set {name!r}; use prompt, deepseek or lager"
+            )
+        if name not in packs:
             return (
                 f"there are no probes for the data set {name!r}, only for "
                 f"{', '.join(sorted(self._packs))}; choose with inspector:dataset=NAME, or train "
@@ -178,7 +185,7 @@ class InspectorJudge(Judge):
         self,
         dataset: str,
         layout: PromptLayout,
-        probes: Sequence[Probe],
+        probes: Sequence[AnyProbe],
         indices: Sequence[int],
         requests: Sequence[JudgeRequest],
         scores: list[dict[str, CriterionScore]],
@@ -226,30 +233,38 @@ class InspectorJudge(Judge):
         encodings = [encodings[readable[place]] for place in good]
         if not chosen:
             return
-        problems = {
-            index: problem_key(layout.question(requests[index].question)) for index in chosen
-        }
+        seen = Seen(
+            pooled,
+            [layout.question(requests[index].question) for index in chosen],
+            [requests[index].response for index in chosen],
+        )
         for probe in asked:
             scale = label_scale(probe.criterion, self._labels)
-            labels = probe.labels(pooled)
-            for row, (index, encoding, probabilities) in enumerate(
-                zip(chosen, encodings, probe.probabilities(pooled), strict=True)
+            found_here = probe.predict(seen)
+            labels = found_here.labels
+            for row, (index, encoding, probabilities, remarks) in enumerate(
+                zip(chosen, encodings, found_here.probabilities, found_here.flags, strict=True)
             ):
                 if probe.criterion.key not in requests[index].keys:
                     continue
-                flags = self._flags(
-                    dataset, encoding.truncated, problems[index] in probe.problem_keys
-                )
+                flags = self._flags(dataset, encoding.truncated, remarks)
                 if not np.isfinite(probabilities).all():
                     score = unscored("the probe gave probabilities that are not finite")
                     scores[index][probe.criterion.key] = score
+                    continue
+                confidence = float(probabilities.max())
+                if self._min_confidence is not None and confidence < self._min_confidence:
+                    scores[index][probe.criterion.key] = unscored(
+                        f"the confidence {confidence:.2f} is below min_confidence "
+                        f"{self._min_confidence:g}"
+                    )
                     continue
                 score = expected_score(probabilities, scale)
                 label = score.label if labels is None else int(labels[row])
                 scores[index][probe.criterion.key] = replace(score, label=label, flags=flags)
 
-    def _flags(self, dataset: str, truncated: bool, trained_on: bool) -> tuple[str, ...]:
-        if trained_on:
+    def _flags(self, dataset: str, truncated: bool, remarks: tuple[str, ...]) -> tuple[str, ...]:
+        if TRAINED_ON in remarks:
             self._warn(
                 f"{TRAINED_ON} {dataset}",
                 "Some responses are to problems that the %s probes were trained on: those scores "
@@ -257,13 +272,18 @@ class InspectorJudge(Judge):
                 self._packs[dataset].dataset,
                 TRAINED_ON,
             )
-        flags = {TRUNCATED: truncated, TRAINED_ON: trained_on}
-        return tuple(flag for flag, holds in flags.items() if holds)
+        return (TRUNCATED, *remarks) if truncated else remarks
 
     def _open_language_model(self) -> LanguageModel:
         if self._language_model is None:
             raise RuntimeError("this judge is closed")
         return self._language_model
+
+
+def _checked_confidence(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise OptionError(f"min_confidence must be from 0 to 1, not {value:g}.")
+    return value
 
 
 def _without_tokens(encodings: Sequence[Encoding], features: Sequence[Feature]) -> dict[int, Fault]:
@@ -336,9 +356,9 @@ def _require_name_and_sizes(pack: ProbePack, language_model: LanguageModel) -> N
     )
 
 
-def _by_prompt(pack: ProbePack) -> dict[PromptLayout, list[Probe]]:
+def _by_prompt(pack: ProbePack) -> dict[PromptLayout, list[AnyProbe]]:
     """Group probes by what their layouts share, so that each prompt is run once."""
-    groups: dict[PromptLayout, list[Probe]] = {}
+    groups: dict[PromptLayout, list[AnyProbe]] = {}
     for probe in pack.probes.values():
         groups.setdefault(probe.layout.shared, []).append(probe)
     return groups

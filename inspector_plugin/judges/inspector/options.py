@@ -18,6 +18,9 @@ class _Options:
     dataset: str | None = option(
         None, "whose probes to use for every request; default: those of its own data set"
     )
+    min_confidence: float | None = option(
+        None, "leave a score out, with that reason, if its label is less probable, from 0 to 1"
+    )
     labels: str = option(
         "multiclass", "scores on each criterion's scale, or low/high quality", LABELS
     )

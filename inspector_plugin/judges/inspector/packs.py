@@ -21,9 +21,13 @@ from inspector_plugin.judges import packs
 from inspector_plugin.judges.inspector.array_checks import check_arrays
 from inspector_plugin.judges.inspector.card_format import check_card
 from inspector_plugin.judges.inspector.classifiers import classifier_from_arrays
+from inspector_plugin.judges.inspector.crossfit_packs import CROSS_FITTED, read_cross_fitted
+from inspector_plugin.judges.inspector.crossfit_packs import (
+    FORMAT_VERSION as CROSS_FITTED_VERSION,
+)
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.plan import PROBE_POOLINGS
-from inspector_plugin.judges.inspector.probe import Probe, ProbeMember
+from inspector_plugin.judges.inspector.probe import AnyProbe, Probe, ProbeMember
 from inspector_plugin.judges.inspector.published import PublishedClassifier
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
 from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
@@ -58,7 +62,7 @@ class ProbePack:
     labels: str
     training: Mapping[str, Any]
     sha256: str
-    probes: Mapping[str, Probe]
+    probes: Mapping[str, AnyProbe]
 
 
 def label_scale(criterion: Criterion, labels: str) -> Scale:
@@ -156,18 +160,19 @@ def read_pack(folder: Path) -> ProbePack:
         transferred_to = str(card["dataset"])
         folder = folder.parent.parent / str(card["transferred_from"]) / folder.name
         card = read_card(folder)
+    transferred_to = transferred_to or _own_transfer(card)
     try:
         if card["labels"] not in LABELS:
             raise ValueError(f"labels {card['labels']!r}")
         return ProbePack(
             folder=folder,
             language_model=dict(card["language_model"]),
-            dataset=str(card["dataset"]),
+            dataset=str(card.get("scored", card["dataset"])),
             transferred_to=transferred_to,
             labels=card["labels"],
             training=dict(card["training"]),
             sha256=sha256_of(card),
-            probes={key: _read_probe(folder, card, key) for key in card_entries(card)},
+            probes=_read_probes(folder, card),
         )
     except (
         LookupError,
@@ -190,7 +195,19 @@ def read_card(folder: Path) -> dict[str, Any]:
         PackError: If there is none, it is not JSON, or of a newer format.
     """
     missing = f"There is no probe pack in {folder}: {CARD} is missing."
-    return packs.read_card(folder, FORMAT_VERSION, missing, check_card)
+    return packs.read_card(folder, CROSS_FITTED_VERSION, missing, check_card)
+
+
+def _own_transfer(card: Mapping[str, Any]) -> str | None:
+    """The data set of a cross-fitted pack whose probes learnt the scores of another one."""
+    own = card.get("dataset")
+    return str(own) if card.get("scored", own) != own else None
+
+
+def _read_probes(folder: Path, card: Mapping[str, Any]) -> dict[str, AnyProbe]:
+    if CROSS_FITTED in card:
+        return dict(read_cross_fitted(folder, card))
+    return {key: _read_probe(folder, card, key) for key in card_entries(card)}
 
 
 def card_entries(card: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from inspector_plugin.data.problems import problem_key
+from inspector_plugin.judges.inspector.arithmetic import strip_annotations
 from inspector_plugin.judges.inspector.classifiers import Array, ProbeClassifier
+from inspector_plugin.judges.inspector.crossfit import CrossFitted
+from inspector_plugin.judges.inspector.inputs import Inputs, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.published import PublishedClassifier
 from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
@@ -24,6 +28,50 @@ class ProbeMember:
 
     representation: Representation | JoinedRepresentation
     classifier: ProbeClassifier | PublishedClassifier
+
+
+TRAINED_ON = "trained-on"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What probes see of a batch of responses.
+
+    Attributes:
+        pooled: For each feature [rows, width].
+        questions: The problems, in the form that the probes were trained on.
+        responses: The responses.
+    """
+
+    pooled: Pooled
+    questions: Sequence[str]
+    responses: Sequence[str]
+
+    @cached_property
+    def _inputs(self) -> dict[int, Inputs]:
+        return {}
+
+    def inputs(self, layer: int) -> Inputs:
+        """What a cross-fitted model of a layer looks at, made once."""
+        if layer not in self._inputs:
+            responses = [strip_annotations(response) for response in self.responses]
+            self._inputs[layer] = Inputs.of(self.pooled, layer, self.questions, responses)
+        return self._inputs[layer]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a probe says of a batch.
+
+    Attributes:
+        probabilities: Of each label, [rows, labels] float64; each row sums to 1.
+        labels: Index of each row's label where it is not the likeliest one, [rows]; else None.
+        flags: Remarks on each row.
+    """
+
+    probabilities: Array
+    labels: Array | None
+    flags: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +98,15 @@ class Probe:
     def features(self) -> set[Feature]:
         """The features that the probe asks for."""
         return {feature for member in self.members for feature in member.representation.features()}
+
+    def predict(self, seen: Seen) -> Prediction:
+        """Judge a batch; what the probe was trained on is flagged."""
+        known = [problem_key(question) in self.problem_keys for question in seen.questions]
+        return Prediction(
+            self.probabilities(seen.pooled),
+            self.labels(seen.pooled),
+            [(TRAINED_ON,) if each else () for each in known],
+        )
 
     def probabilities(self, pooled: Pooled) -> Array:
         """Return the probability of each label.
@@ -79,6 +136,36 @@ class Probe:
         if not isinstance(classifier, PublishedClassifier):
             return None
         return classifier.predict(self.members[0].representation.select(pooled))
+
+
+@dataclass(frozen=True)
+class CrossFittedProbe:
+    """What the cross-fitted models of a pack say of one criterion.
+
+    Attributes:
+        criterion: The criterion.
+        layout: How a request is laid out as a prompt.
+        models: The models; the probes of a pack share them.
+        record: What its card says besides.
+    """
+
+    criterion: Criterion
+    layout: PromptLayout
+    models: CrossFitted
+    record: Mapping[str, Any]
+
+    def features(self) -> set[Feature]:
+        """The features that the models ask for."""
+        return set(state_features(self.models.layer))
+
+    def predict(self, seen: Seen) -> Prediction:
+        """Judge a batch, each problem by models that never saw it."""
+        inputs = seen.inputs(self.models.layer)
+        probabilities = self.models.probabilities(inputs, self.criterion.key)
+        return Prediction(probabilities, None, self.models.flags(inputs))
+
+
+AnyProbe = Probe | CrossFittedProbe
 
 
 def average_probabilities(

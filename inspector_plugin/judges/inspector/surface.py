@@ -31,6 +31,9 @@ _PATTERNS = {
 }
 
 
+SURFACE_COUNTS = ("characters", "words", "lines", "paragraphs", *_PATTERNS)
+
+
 def surface_counts(responses: Sequence[str]) -> Array:
     """Count lengths and marks of format in responses.
 

@@ -1,0 +1,259 @@
+"""`inspector crossfit`: fit packs whose models never saw the problem that they judge."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inspector_plugin import __version__
+from inspector_plugin.cli import flags
+from inspector_plugin.data.files import locked
+from inspector_plugin.data.jsonl import read_rows
+from inspector_plugin.data.problems import problem_identity
+from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.errors import DataError, OptionError, PackError
+from inspector_plugin.judges.running import RunningOptions, require_seed
+from inspector_plugin.progress import Progress
+from inspector_plugin.report.packs import pack_table
+from inspector_plugin.report.tables import print_tables
+from inspector_plugin.schema.criteria import LABELS, Criterion
+from inspector_plugin.schema.criteria_files import parse_criteria
+from inspector_plugin.schema.roscoe import ROSCOE
+
+if TYPE_CHECKING:
+    from inspector_plugin.judges.inspector.crossfit_training import Fits, TrainingData
+    from inspector_plugin.judges.inspector.training_texts import TrainingText
+
+_SOURCES = 150
+
+
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "crossfit",
+        help="fit cross-fitted probes, with hurdles and calibration",
+        description="Fit the probes of one or several data sets in five folds of problems, so that "
+        "a response is judged by models that never saw its problem, together with hurdles against "
+        "responses that are no attempt or made wrong, calibration, and the flags off-task and "
+        "unlike-training. Features are kept: a run that was interrupted resumes.",
+    )
+    for name, text in (
+        ("scored", "scored rows of a data set, as for inspector train"),
+        ("solutions", "rows of question, response, is_correct: teach the criterion correctness"),
+        ("answers", "rows of question and answer: scored responses are right if they end in it"),
+        ("attempts", "rows of question and response: real responses without scores"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="NAME=FILE",
+            help=text + "; NAME is the data set's, the flag may be repeated",
+            required=name == "scored",
+        )
+    parser.add_argument(
+        "--transfer",
+        action="append",
+        default=[],
+        metavar="FROM=TO",
+        help="judge the data set TO, of which there are --attempts, by what was learnt of FROM",
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder for the packs")
+    parser.add_argument("--model", default="smollm2-135m-instruct", help="language model")
+    parser.add_argument("--layer", type=int, help="layer to look at; default: two thirds up")
+    parser.add_argument(
+        "--sources",
+        type=flags.positive,
+        default=_SOURCES,
+        help="from how many responses of each file bad ones are made; default: %(default)s",
+    )
+    flags.add_criteria_flag(
+        parser, "the criteria of the scores: roscoe, some of its keys, or criteria files"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all choices; default: 0")
+    flags.add_options(parser, RunningOptions)
+    parser.add_argument("--overwrite", action="store_true", help="replace packs of another run")
+    parser.set_defaults(run_command=_crossfit)
+
+
+def _crossfit(options: argparse.Namespace) -> int:
+    require_seed(options.seed)
+    files = {
+        name: _named(getattr(options, name), name)
+        for name in ("scored", "solutions", "answers", "attempts")
+    }
+    transfers = _named(options.transfer, "transfer")
+    criteria = ROSCOE if options.criteria is None else parse_criteria(options.criteria)
+    scored = {name: read_scored(Path(path), criteria) for name, path in files["scored"].items()}
+    _require_transfers(transfers, files)
+    texts = _texts(scored, files, options)
+    from inspector_plugin.judges.inspector.crossfit_data import training_data
+    from inspector_plugin.lm.batches import parse_batch_size
+    from inspector_plugin.lm.feature_store import FeatureStore
+    from inspector_plugin.lm.loading import load_language_model
+
+    language_model = load_language_model(options.model, options.device, options.dtype)
+    layer = 2 * language_model.layers // 3 if options.layer is None else options.layer
+    data = training_data(
+        texts, language_model, layer, FeatureStore(), parse_batch_size(options.batch_size)
+    )
+    packs = [(name, name) for name in scored] + [(to, name) for name, to in transfers.items()]
+    head = {
+        "language_model": {
+            "name": language_model.name,
+            "fingerprint": language_model.fingerprint,
+            "layers": language_model.layers,
+            "hidden_size": language_model.hidden_size,
+            "dtype": language_model.dtype,
+        },
+        "training": _training(options, scored, layer),
+    }
+    shared: Fits | None = None
+    with Progress(len(packs) * len(LABELS), "Fitting", "pack") as progress:
+        for dataset, source in packs:
+            for labels in LABELS:
+                keys = tuple(
+                    c.key for c in criteria if any(r.criterion == c for r in scored[source])
+                )
+                shared = _fit_pack(
+                    options, data, (dataset, source, labels), keys, criteria, head, shared
+                )
+                progress.advance()
+    return 0
+
+
+def _fit_pack(
+    options: argparse.Namespace,
+    data: TrainingData,
+    which: tuple[str, str, str],
+    keys: tuple[str, ...],
+    criteria: Sequence[Criterion],
+    head: Mapping[str, Any],
+    shared: Fits | None,
+) -> Fits:
+    """Fit and write one pack, and print its figures."""
+    from inspector_plugin.judges.inspector.crossfit import CrossFitted
+    from inspector_plugin.judges.inspector.crossfit_data import layout_of
+    from inspector_plugin.judges.inspector.crossfit_figures import criterion_figures, pack_figures
+    from inspector_plugin.judges.inspector.crossfit_packs import write_cross_fitted
+    from inspector_plugin.judges.inspector.crossfit_training import Fits, PackPlan, fit_chains
+    from inspector_plugin.judges.inspector.pack_folders import pack_folder
+    from inspector_plugin.judges.inspector.packs import read_card
+    from inspector_plugin.judges.packs import CARD
+    from inspector_plugin.schema.correctness import CORRECTNESS
+
+    dataset, source, labels = which
+    folder = pack_folder(options.out, head["language_model"]["name"], dataset, labels)
+    with locked(folder):
+        if (folder / CARD).exists() and not options.overwrite:
+            raise PackError(f"{folder} holds a pack already; use --overwrite, or another --out.")
+        fits = Fits(data, PackPlan(dataset, source, labels, keys), shared)
+        chains = fit_chains(fits)
+        known = frozenset(problem for text in data.texts for problem in text.problems)
+        models = CrossFitted(head["training"]["layer"], chains, known)
+        entries = criterion_figures(fits, chains, options.seed)
+        by_key = {criterion.key: criterion for criterion in (*criteria, CORRECTNESS)}
+        own = {
+            **head,
+            "dataset": dataset,
+            "scored": source,
+            "labels": labels,
+            "transferred": False,
+            "figures": pack_figures(fits, chains, options.seed),
+        }
+        written = {by_key[key]: entry for key, entry in entries.items()}
+        write_cross_fitted(folder, own, models, layout_of(dataset), written)
+    print_tables(pack_table(read_card(folder), str(folder)))
+    return fits
+
+
+def _named(given: Sequence[str], flag: str) -> dict[str, str]:
+    """Read NAME=VALUE flags."""
+    found = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not (name and separator and value):
+            raise OptionError(f"--{flag} takes NAME=VALUE, not {text!r}.")
+        if name in found:
+            raise OptionError(f"--{flag} names {name!r} twice.")
+        found[name] = value
+    return found
+
+
+def _require_transfers(
+    transfers: Mapping[str, str], files: Mapping[str, Mapping[str, str]]
+) -> None:
+    for source, target in transfers.items():
+        if source not in files["scored"]:
+            raise OptionError(f"--transfer {source}={target}: there is no --scored {source}=FILE.")
+        if target in files["scored"] or target not in files["attempts"]:
+            raise OptionError(
+                f"--transfer {source}={target}: give --attempts {target}=FILE, real responses that "
+                f"set its thresholds, and no scores of {target}."
+            )
+
+
+def _texts(
+    scored: Mapping[str, Sequence[ScoredRow]],
+    files: Mapping[str, Mapping[str, str]],
+    options: argparse.Namespace,
+) -> list[TrainingText]:
+    """All texts to learn from: the real ones of each file, and those made out of them."""
+    from inspector_plugin.judges.inspector.training_texts import (
+        ATTEMPTS,
+        SOLUTIONS,
+        made_texts,
+        other_texts,
+        scored_texts,
+    )
+
+    answers = {name: _answers(Path(path)) for name, path in files["answers"].items()}
+    groups = [scored_texts(name, rows, answers.get(name)) for name, rows in scored.items()]
+    for origin in (SOLUTIONS, ATTEMPTS):
+        for name, path in files[origin].items():
+            groups.append(other_texts(name, _rows(Path(path), "response"), origin))
+    for group in groups:
+        if not group:
+            raise DataError("A file of responses holds none that can be learnt from.")
+    made = [made_texts(group, options.sources, options.sources, options.seed) for group in groups]
+    return [text for group in (*groups, *made) for text in group]
+
+
+def _answers(path: Path) -> dict[str, str]:
+    """Right answers by problem; of GSM8K's form, what follows the last ####."""
+    return {
+        problem_identity(row["question"]): row["answer"].rpartition("####")[2].strip()
+        for row in _rows(path, "answer")
+    }
+
+
+def _rows(path: Path, field: str) -> list[dict[str, Any]]:
+    """Read rows that hold a question and another text."""
+    found = []
+    for number, row in read_rows(path):
+        for name in ("question", field):
+            if not isinstance(row.get(name), str):
+                raise DataError(f"{path}, line {number}: {name!r} must be a text.")
+        found.append(row)
+    return found
+
+
+def _training(
+    options: argparse.Namespace, scored: Mapping[str, Sequence[ScoredRow]], layer: int
+) -> dict[str, Any]:
+    """What the card says of the training run."""
+    names = ("numpy", "scikit-learn", "scipy", "torch", "transformers")
+    return {
+        "data_sha256": {name: data_sha256(rows) for name, rows in scored.items()},
+        "layout": "bare",
+        "layer": layer,
+        "seed": options.seed,
+        "sources": options.sources,
+        "versions": {
+            "inspector_plugin": __version__,
+            **{name: importlib.metadata.version(name) for name in names},
+        },
+    }

@@ -1,0 +1,401 @@
+"""Fitting cross-fitted models: every chain of models without the folds it must not see.
+
+`Fits` fits each component once for each set of folds left out. What chooses and calibrates a chain
+(strength of regularisation, temperature, thresholds) is measured on predictions for the folds that
+the chain may see, by models that leave one more fold out: nothing sees what it is measured on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from inspector_plugin.data.folds import fold_of
+from inspector_plugin.judges.inspector.crossfit import Chain, CriterionModel, Familiarity, Hurdle
+from inspector_plugin.judges.inspector.figures import macro_f1
+from inspector_plugin.judges.inspector.inputs import Inputs, emphasis
+from inspector_plugin.judges.inspector.linear import Array, LinearModel, fit_linear
+from inspector_plugin.judges.inspector.packs import label_scale
+from inspector_plugin.judges.inspector.training_texts import (
+    ATTEMPT,
+    CORRECTNESS,
+    FOLDS,
+    SCORED,
+    SOLUTIONS,
+    TrainingText,
+)
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Excluded = frozenset[int]
+STRENGTHS = (0.003, 0.01, 0.03)
+_HURDLE_STRENGTH, _HURDLE_EMPHASIS = 0.003, 3.0
+_CORRECTNESS_STRENGTH, _CORRECTNESS_EMPHASIS = 0.0003, 5.0**0.5
+# A solution by another model than those of the many solutions counts four times; one with a
+# calculation that was made wrong, half.
+_CORRECTNESS_WEIGHTS = {SCORED: 4.0, SOLUTIONS: 1.0}
+_MADE_WEIGHT = 0.5
+_MADE_WRONG = ("calculation_wrong", "calculation_wrong_carried_on", "quantity_miscopied")
+# The share of real responses, held out, that a hurdle may hold for made ones.
+ATTEMPTS_LOST, GOOD_LOST, FAMILIAR_LOST = 0.01, 0.02, 0.01
+# A response that real solutions resemble passes with near certainty.
+_MARGIN = 1.0
+_LEAST_ROWS = 50
+_DIRECTIONS = 20
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All texts with what models see of them.
+
+    Attributes:
+        texts: The texts.
+        inputs: Their features.
+    """
+
+    texts: tuple[TrainingText, ...]
+    inputs: Inputs
+
+    @cached_property
+    def folds(self) -> Ints:
+        """The fold of each text's own problem, [texts]."""
+        return np.array([fold_of(text.problems[0], FOLDS) for text in self.texts])
+
+    def without(self, excluded: Excluded) -> Bools:
+        """Which texts hold no problem of some folds, [texts]."""
+        return np.array([not (text.folds & excluded) for text in self.texts])
+
+    @cached_property
+    def real(self) -> Bools:
+        """Which texts were not made, [texts]."""
+        return np.array([text.kind is None for text in self.texts])
+
+    @cached_property
+    def origins(self) -> npt.NDArray[np.str_]:
+        """Where each text comes from, [texts]."""
+        return np.array([text.origin for text in self.texts])
+
+    @cached_property
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The data set of each text, [texts]."""
+        return np.array([text.dataset for text in self.texts])
+
+    def labels(self, key: str, labels: str, dataset: str) -> Ints:
+        """Index of each text's label on a criterion, -1 where it has none, [texts].
+
+        Args:
+            key: The criterion.
+            labels: "multiclass" or "binary".
+            dataset: Texts of other data sets have none.
+        """
+        found = np.full(len(self.texts), -1)
+        for index, text in enumerate(self.texts):
+            row = text.scores.get(key)
+            if row is not None and text.dataset == dataset:
+                scale = label_scale(row.criterion, labels)
+                own = row.scale == scale
+                found[index] = scale.labels.index(row.label) if own else int(row.is_high)
+        return found
+
+    def correctness(self) -> Ints:
+        """1 for a right solution, 0 for a wrong one, -1 where nobody says, [texts]."""
+        return np.array([-1 if text.correct is None else int(text.correct) for text in self.texts])
+
+    def goodness(self, key: str) -> Ints:
+        """1 for good on a criterion, 0 for made bad, -1 for neither, [texts]."""
+        return np.array([0 if t.breaks(key) else 1 if t.is_good(key) else -1 for t in self.texts])
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """Which pack to fit.
+
+    Attributes:
+        dataset: The data set whose responses it judges: its real responses set the thresholds.
+        scored: The data set whose scores its probes learn; another one where there are none.
+        labels: "multiclass" or "binary".
+        keys: The scored criteria.
+    """
+
+    dataset: str
+    scored: str
+    labels: str
+    keys: tuple[str, ...]
+
+
+class Fits:
+    """Components fitted without some folds, each once.
+
+    Args:
+        data: The texts.
+        plan: Which pack they are for.
+        shared: Fits of the same texts for another pack, whose hurdles and probes of correctness
+            are the same.
+    """
+
+    def __init__(self, data: TrainingData, plan: PackPlan, shared: Fits | None = None) -> None:
+        self.data, self.plan = data, plan
+        self._hurdles: dict[tuple[str, Excluded], LinearModel] = shared._hurdles if shared else {}
+        self._correctness: dict[Excluded, LinearModel] = shared._correctness if shared else {}
+        self._probes: dict[tuple[str, Excluded, float], LinearModel] = {}
+        self._goodness = {key: data.goodness(key) for key in (*plan.keys, ATTEMPT)}
+        self._label_of = {key: data.labels(key, plan.labels, plan.scored) for key in plan.keys}
+        self._correct = data.correctness()
+        self._made_wrong = np.array([text.kind in _MADE_WRONG for text in data.texts])
+        self._correctness_weights = np.where(
+            self._made_wrong,
+            _MADE_WEIGHT,
+            [_CORRECTNESS_WEIGHTS.get(str(origin), 1.0) for origin in data.origins],
+        )
+
+    def chain(self, excluded: Excluded) -> Chain:
+        """Fit all that judges, without some folds."""
+        attempt = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0)
+        strength = self._best_strength(excluded)
+        temperature = self._temperature(excluded, strength)
+        criteria = {
+            key: CriterionModel(
+                self._hurdle(key, excluded, GOOD_LOST, _MARGIN),
+                self._probe(key, excluded, strength),
+                False,
+                temperature,
+                np.zeros(len(set(self._label_of[key])) - 1),
+            )
+            for key in self.plan.keys
+        }
+        if (self._correct >= 0).any():
+            criteria[CORRECTNESS] = self._correctness_model(excluded)
+        return Chain(attempt, self._familiarity(excluded), criteria)
+
+    def response_models(self, excluded: Excluded) -> tuple[Hurdle, Familiarity]:
+        """What flags a response, without some folds."""
+        attempt = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0)
+        return attempt, self._familiarity(excluded)
+
+    def attempt_without(self, excluded: Excluded, kind: str) -> Hurdle:
+        """The hurdle of attempts fitted without one kind of made responses, with its threshold."""
+        kinds = np.array([text.kind == kind for text in self.data.texts])
+        labels = np.where(kinds, -1, self._goodness[ATTEMPT])
+        chosen = self.data.without(excluded) & (labels >= 0)
+        model = _fit(
+            self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
+        )
+        return Hurdle(model, self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0).threshold)
+
+    def author_left_out(self) -> dict[str, float]:
+        """AUC of correctness on each author's solutions by probes that read none of theirs.
+
+        Nor did they read solutions to the same problems.
+        """
+        authors = np.array([text.author or "" for text in self.data.texts])
+        known = (self._correct >= 0) & self.data.real
+        found = {}
+        for author in sorted(set(authors[known]) - {""}):
+            logits = np.full(len(authors), np.nan)
+            for fold in range(FOLDS):
+                chosen = known & (authors != author) & self.data.without(frozenset({fold}))
+                test = known & (authors == author) & (self.data.folds == fold)
+                model = _fit(
+                    self.data.inputs.wide[chosen],
+                    self._correct[chosen],
+                    _CORRECTNESS_STRENGTH,
+                    _CORRECTNESS_EMPHASIS,
+                    self._correctness_weights[chosen],
+                )
+                logits[test] = model.logits(self.data.inputs.wide[test])[:, 1]
+            own = known & (authors == author)
+            found[author] = round(float(roc_auc_score(self._correct[own], logits[own])), 4)
+        return found
+
+    def _hurdle(self, key: str, excluded: Excluded, lost: float, margin: float) -> Hurdle:
+        """A hurdle, and the threshold that few real responses of the data set fall below."""
+        own = self.data.real & (self.data.datasets == self.plan.dataset)
+        good = (self._goodness[key] == 1) & own
+        logits = self._held_out(
+            excluded,
+            lambda without: self._hurdle_model(key, without),
+            self.data.inputs.narrow,
+            good,
+        )[:, 1]
+        seen = good & np.isfinite(logits)
+        origins = [seen & (self.data.origins == origin) for origin in np.unique(self.data.origins)]
+        large = [chosen for chosen in origins if chosen.sum() >= _LEAST_ROWS] or [seen]
+        threshold = min(float(np.quantile(logits[chosen], lost)) for chosen in large)
+        return Hurdle(self._hurdle_model(key, excluded), threshold - margin)
+
+    def _hurdle_model(self, key: str, excluded: Excluded) -> LinearModel:
+        if (key, excluded) not in self._hurdles:
+            labels = self._goodness[key]
+            chosen = self.data.without(excluded) & (labels >= 0)
+            self._hurdles[key, excluded] = _fit(
+                self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
+            )
+        return self._hurdles[key, excluded]
+
+    def _probe(self, key: str, excluded: Excluded, strength: float) -> LinearModel:
+        place = (key, excluded, strength)
+        if place not in self._probes:
+            labels = self._label_of[key]
+            chosen = self.data.without(excluded) & (labels >= 0)
+            self._probes[place] = _fit(
+                self.data.inputs.narrow[chosen], labels[chosen], strength, 1.0
+            )
+        return self._probes[place]
+
+    def _correctness_model(self, excluded: Excluded) -> CriterionModel:
+        """The probe of correctness, calibrated on real responses that it was not fitted on."""
+        known = (self._correct >= 0) & self.data.real
+        logits = self._held_out(excluded, self._correctness_probe, self.data.inputs.wide, known)[
+            :, 1
+        ]
+        seen = known & np.isfinite(logits)
+        fitted = LogisticRegression(C=1e6).fit(logits[seen, None], self._correct[seen])
+        slope = max(float(fitted.coef_[0, 0]), 1e-3)
+        bias = np.array([0.0, float(fitted.intercept_[0])])
+        return CriterionModel(None, self._correctness_probe(excluded), True, 1 / slope, bias)
+
+    def _correctness_probe(self, excluded: Excluded) -> LinearModel:
+        if excluded not in self._correctness:
+            labels = np.where(self._made_wrong, 0, self._correct)
+            chosen = self.data.without(excluded) & (labels >= 0)
+            self._correctness[excluded] = _fit(
+                self.data.inputs.wide[chosen],
+                labels[chosen],
+                _CORRECTNESS_STRENGTH,
+                _CORRECTNESS_EMPHASIS,
+                self._correctness_weights[chosen],
+            )
+        return self._correctness[excluded]
+
+    def _best_strength(self, excluded: Excluded) -> float:
+        """The strength with the best mean macro F1 over the criteria, on folds held out."""
+        return max(STRENGTHS, key=lambda strength: self._held_out_f1(excluded, strength))
+
+    def _held_out_f1(self, excluded: Excluded, strength: float) -> float:
+        figures = []
+        for key in self.plan.keys:
+            labels, logits = self._held_out_logits(key, excluded, strength)
+            figures.append(macro_f1(labels, logits.argmax(axis=1)))
+        return float(np.mean(figures))
+
+    def _held_out_logits(self, key: str, excluded: Excluded, strength: float) -> tuple[Ints, Array]:
+        labels = self._label_of[key]
+        logits = self._held_out(
+            excluded,
+            lambda without: self._probe(key, without, strength),
+            self.data.inputs.narrow,
+            labels >= 0,
+        )
+        seen = (labels >= 0) & np.isfinite(logits[:, 0])
+        return labels[seen], logits[seen]
+
+    def _temperature(self, excluded: Excluded, strength: float) -> float:
+        """The temperature with the highest likelihood over all criteria, on folds held out."""
+        held_out = [self._held_out_logits(key, excluded, strength) for key in self.plan.keys]
+
+        def surprise(log_temperature: float) -> float:
+            loss = 0.0
+            for labels, logits in held_out:
+                found = log_softmax(logits / np.exp(log_temperature), axis=1)
+                loss -= float(found[np.arange(len(labels)), labels].sum())
+            return loss
+
+        return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
+
+    def _familiarity(self, excluded: Excluded) -> Familiarity:
+        """Mahalanobis distance from the real responses of the data set, and what few exceed."""
+        own = self.data.real & (self.data.datasets == self.plan.dataset)
+        hidden = self.data.inputs.states.shape[1] // 3
+        states = self.data.inputs.states[:, :hidden].astype(np.float64)
+        squared = np.full(len(own), np.nan)
+        for fold in set(range(FOLDS)) - excluded:
+            fitted = own & self.data.without(excluded | {fold})
+            center, directions = _principal(states[fitted])
+            held_out = own & self.data.without(excluded) & (self.data.folds == fold)
+            squared[held_out] = (((states[held_out] - center) @ directions.T) ** 2).sum(axis=1)
+        threshold = float(np.nanquantile(squared, 1 - FAMILIAR_LOST))
+        center, directions = _principal(states[own & self.data.without(excluded)])
+        return Familiarity(center, directions, threshold)
+
+    def _held_out(
+        self,
+        excluded: Excluded,
+        model: Callable[[Excluded], LinearModel],
+        features: Array,
+        chosen: Bools,
+    ) -> Array:
+        """Logits for texts of the folds not excluded, each by a model without its fold.
+
+        Returns:
+            [texts, labels]; NaN for all others.
+        """
+        found: Array | None = None
+        for fold in sorted(set(range(FOLDS)) - excluded):
+            rows = chosen & (self.data.folds == fold) & self.data.without(excluded)
+            logits = model(excluded | {fold}).logits(features[rows])
+            if found is None:
+                found = np.full((len(chosen), logits.shape[1]), np.nan)
+            found[rows] = logits
+        assert found is not None
+        return found
+
+
+def _fit(
+    features: Array, labels: Ints, strength: float, on_text: float, weights: Array | None = None
+) -> LinearModel:
+    return fit_linear(features, labels, strength, emphasis(features.shape[1], on_text), weights)
+
+
+def _principal(states: Array) -> tuple[Array, Array]:
+    """Mean and scaled principal directions of states."""
+    center = states.mean(axis=0)
+    _, singular, directions = np.linalg.svd(states - center, full_matrices=False)
+    kept = min(_DIRECTIONS, len(singular), len(states) - 1)
+    spread = singular[:kept] / np.sqrt(len(states) - 1)
+    return center, directions[:kept] / spread[:, None]
+
+
+def fit_chains(fits: Fits) -> tuple[Chain, ...]:
+    """Fit the chain of each fold."""
+    return tuple(fits.chain(frozenset({fold})) for fold in range(FOLDS))
+
+
+def held_out_probabilities(fits: Fits, chains: Sequence[Chain]) -> Mapping[str, Array]:
+    """The probabilities of all texts on each criterion by the chain of their own fold.
+
+    A made text that holds two problems is judged by the chain of the first: use it for real ones.
+
+    Returns:
+        By criterion [texts, labels].
+    """
+    data = fits.data
+    found: dict[str, Array] = {}
+    for fold, chain in enumerate(chains):
+        rows = np.flatnonzero(data.folds == fold)
+        inputs = part(data.inputs, rows)
+        for key in chain.criteria:
+            probabilities = chain.probabilities(inputs, key)
+            whole = found.setdefault(
+                key, np.full((len(data.texts), probabilities.shape[1]), np.nan)
+            )
+            whole[rows] = probabilities
+    return found
+
+
+def part(inputs: Inputs, rows: Ints) -> Inputs:
+    """Some rows of inputs, without counting anything anew."""
+    chosen = Inputs(
+        inputs.states[rows],
+        [inputs.questions[row] for row in rows],
+        [inputs.responses[row] for row in rows],
+    )
+    chosen.__dict__["text"] = inputs.text[rows]
+    return chosen

@@ -152,6 +152,15 @@ def _pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[
     return token_ids.to(device), attention_mask.to(device)
 
 
+def reads_branches(language_model: LanguageModel) -> bool:
+    """Whether a model can read several suffixes of one prompt in one pass."""
+    try:
+        _require_branches(language_model)
+    except ModelError:
+        return False
+    return True
+
+
 def _require_branches(language_model: LanguageModel) -> None:
     """Compare two suffixes read side by side with each read alone, once for each model.
 

@@ -1,4 +1,4 @@
-"""Greedy generation in batches, with the log-probabilities of chosen tokens on the way."""
+"""Generation in batches, with the log-probabilities of chosen tokens on the way."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.batches import Fault
 from inspector_plugin.lm.chats import fold_system
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.repetition import NoRepeats
 from inspector_plugin.lm.templates import Chat, around_messages, has_template
 
 
@@ -34,6 +35,21 @@ class Generation:
     tokens: tuple[tuple[str, Mapping[str, float]], ...] | None = None
     cut: bool = False
     is_finite: bool = True
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw tokens in place of taking the likeliest.
+
+    Attributes:
+        temperature: What logits are divided by, above 0.
+        top_p: Draw from the likeliest tokens that together have this probability.
+        seed: Seed of the draws of one batch.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
 
 
 # Of a generation that is not finite.
@@ -93,20 +109,24 @@ def generate(
     prompts: Sequence[Sequence[int]],
     max_tokens: int,
     candidates: Mapping[int, str] | None = None,
+    sampling: Sampling | None = None,
+    no_repeats: int | None = None,
 ) -> list[Generation]:
-    """Continue prompts greedily, all in one batch.
+    """Continue prompts, all in one batch.
 
     Args:
         language_model: The model.
         prompts: Token ids of each prompt, at least one.
         max_tokens: The most tokens to write for each.
         candidates: Tokens whose log-probabilities to record at every place.
+        sampling: How to draw tokens; the likeliest each time if None.
+        no_repeats: The length of the runs of tokens that a text must not hold twice, if any.
 
     Returns:
         One generation for each prompt, in order.
     """
     tokenizer, model = language_model.tokenizer, language_model.model
-    end_ids = _end_ids(language_model)
+    end_ids = end_ids_of(language_model)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
     width = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
@@ -115,19 +135,39 @@ def generate(
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     recorder, checker = _Recorder(candidates or {}), _Checker()
-    with torch.inference_mode():
+    processors: list[LogitsProcessor] = [checker, recorder] if candidates else [checker]
+    if no_repeats is not None:
+        processors.append(NoRepeats(no_repeats, width))
+    drawn: dict[str, Any] = {"do_sample": False}
+    if sampling is not None:
+        drawn = {
+            "do_sample": True,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": 0,
+        }
+    device = language_model.device
+    # The draws are ours alone: nobody else's random numbers change.
+    with (
+        torch.inference_mode(),
+        torch.random.fork_rng(
+            [device] if device.type == "cuda" else [], enabled=sampling is not None
+        ),
+    ):
+        if sampling is not None:
+            torch.manual_seed(sampling.seed)
         written = model.generate(
             input_ids=ids.to(language_model.device),
             attention_mask=mask.to(language_model.device),
             generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                do_sample=False,
+                **drawn,
                 num_beams=1,
                 repetition_penalty=1.0,
                 max_new_tokens=max_tokens,
                 eos_token_id=end_ids,
                 pad_token_id=pad_id,
             ),
-            logits_processor=LogitsProcessorList([checker, recorder] if candidates else [checker]),
+            logits_processor=LogitsProcessorList(processors),
         )
     rows = [_until_end(row, end_ids) for row in written[:, width:].tolist()]
     return [
@@ -189,7 +229,7 @@ def _token_ids(tokenizer: Any, text: str, trusted: bool) -> list[int]:
     return ids
 
 
-def _end_ids(language_model: LanguageModel) -> list[int]:
+def end_ids_of(language_model: LanguageModel) -> list[int]:
     """The tokens that end an answer."""
     end = language_model.model.generation_config.eos_token_id
     if end is None:

@@ -18,10 +18,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from inspector_plugin.errors import InspectorError, ModelError, OptionError, one_of
+from inspector_plugin.errors import InspectorError, ModelError, OptionError
+from inspector_plugin.lm.adapters import (
+    Adapter,
+    is_adapter,
+    merge,
+    merged_fingerprint,
+    read_adapter,
+)
 from inspector_plugin.lm.catalog import installed_folder, is_catalog_name
+from inspector_plugin.lm.number_format import DTYPES, chosen_dtype
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _FINGERPRINT_VALUES = 4096
 _MOST = {
     "num_hidden_layers": 1000,
@@ -98,27 +105,47 @@ def load_language_model(
 ) -> LanguageModel:
     """Load a language model, or return the one that this process already holds.
 
-    Only safetensors and GGUF weights are read, and no code that comes with a model is run.
+    Only safetensors and GGUF weights are read, and no code that comes with a model is run. An
+    adapter is merged into its base model; see `lm.adapters`.
 
     Args:
-        name: A name that `inspector models` installed, a folder, a GGUF file or a hub id.
+        name: A name that `inspector models` installed, a folder (of a model or of a LoRA adapter),
+            a GGUF file or a hub id.
         device: A torch device; CUDA where there is one if None.
-        dtype: "float32" or "bfloat16"; float32 on a CPU and bfloat16 on CUDA if None.
+        dtype: "float32", "bfloat16" or "auto"; see `lm.number_format`. float32 on a CPU and
+            bfloat16 on CUDA if None.
 
     Raises:
         ModelError: If the model cannot be found or loaded, or is not a causal language model.
         OptionError: If the device or the dtype cannot be used.
     """
     target = _resolve_device(device)
-    dtype = dtype or ("float32" if target.type == "cpu" else "bfloat16")
-    if dtype not in DTYPES:
-        raise OptionError(one_of(dtype, DTYPES, "dtype"))
+    dtype = chosen_dtype(dtype, target)
     key = (name, str(target), dtype)
     language_model = _loaded.get(key)
     if language_model is None:
         language_model = _load(name, target, dtype)
         _loaded[key] = language_model
     return language_model
+
+
+def load_own_copy(name: str, device: str | None = None, dtype: str | None = None) -> LanguageModel:
+    """Load a language model that the caller may change, as training does; nobody else gets it.
+
+    Args:
+        name: As for `load_language_model`, but no adapter.
+        device: As there.
+        dtype: As there.
+
+    Raises:
+        ModelError: If it cannot be loaded, or is an adapter.
+        OptionError: If the device or the dtype cannot be used.
+    """
+    target = _resolve_device(device)
+    dtype = chosen_dtype(dtype, target)
+    if is_adapter(Path(locate(name)[0])):
+        raise ModelError(f"{name!r} is an adapter; give the language model that it belongs to.")
+    return _load(name, target, dtype, own=True)
 
 
 def offer_model(source: str, model: Any) -> None:
@@ -154,12 +181,18 @@ def weight_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _load(name: str, device: torch.device, dtype: str) -> LanguageModel:
+def _load(name: str, device: torch.device, dtype: str, own: bool = False) -> LanguageModel:
     source, gguf = locate(name)
+    adapter = None
+    if gguf is None and is_adapter(Path(source)):
+        adapter = read_adapter(Path(source))
+        source, gguf = locate(adapter.base)
+        if gguf is None and is_adapter(Path(source)):
+            raise ModelError(f"Adapter {name!r}: its base model {adapter.base!r} is an adapter.")
     extra = {"gguf_file": gguf} if gguf else {}
     try:
         with _no_progress_bar():
-            return _read(name, source, extra, device, dtype)
+            return _read(name, source, extra, device, dtype, adapter, own)
     except InspectorError:
         raise
     # A configuration or a tokenizer that is damaged makes transformers raise anything at all.
@@ -168,14 +201,22 @@ def _load(name: str, device: torch.device, dtype: str) -> LanguageModel:
 
 
 def _read(
-    name: str, source: str, extra: dict[str, str], device: torch.device, dtype: str
+    name: str,
+    source: str,
+    extra: dict[str, str],
+    device: torch.device,
+    dtype: str,
+    adapter: Adapter | None,
+    own: bool,
 ) -> LanguageModel:
     _require_ordinary_files(name, Path(source))
     config = AutoConfig.from_pretrained(source, trust_remote_code=False, **extra)
     _require_causal(config, name)
     _require_sizes(config, name)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
-    model: Any = None if extra else _offered.get((_place(source), str(device), DTYPES[dtype]))
+    # An adapter and training change the weights, so that they need a model of their own.
+    is_shared = not extra and adapter is None and not own
+    model: Any = _offered.get((_place(source), str(device), DTYPES[dtype])) if is_shared else None
     if model is None:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
@@ -190,11 +231,15 @@ def _read(
         model.requires_grad_(False)
         model = model.eval().to(device)
     _require_own_tokenizer(name, model, tokenizer)
+    fingerprint = weight_fingerprint(model)
+    if adapter is not None:
+        fingerprint = merged_fingerprint(adapter, fingerprint)
+        merge(adapter, model)
     return LanguageModel(
         name=name,
         model=model,
         tokenizer=tokenizer,
-        fingerprint=weight_fingerprint(model),
+        fingerprint=fingerprint,
         max_tokens=_max_tokens(config, tokenizer),
         device=device,
         dtype=dtype,

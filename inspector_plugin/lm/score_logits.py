@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.batches import OnFault
 from inspector_plugin.lm.forward import FloatArray, pooled_features
-from inspector_plugin.lm.loading import DTYPES, LanguageModel
+from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.number_format import DTYPES
 from inspector_plugin.lm.observing import decoder_of
 from inspector_plugin.lm.plan import EMBEDDING, Feature, ForwardPlan
 from inspector_plugin.lm.tokens import ALL, Encoding

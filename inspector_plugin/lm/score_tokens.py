@@ -24,7 +24,7 @@ class ScorePosition:
 
 
 def find_score_position(
-    language_model: LanguageModel, text: str, scores: Sequence[int], trusted: bool = True
+    language_model: LanguageModel, text: str, scores: Sequence[int | str], trusted: bool = True
 ) -> ScorePosition:
     """Find the tokens that spell the scores when they follow a text.
 
@@ -33,7 +33,7 @@ def find_score_position(
     Args:
         language_model: Whose tokenizer counts.
         text: What stands directly before the score.
-        scores: The scores.
+        scores: The scores; words that stand for some, such as "yes" and "no", may be among them.
         trusted: Whether special tokens that the text spells out are read as such.
 
     Raises:

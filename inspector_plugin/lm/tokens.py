@@ -107,6 +107,27 @@ def encode(
     return Encoding(tuple(token_ids), spans, cut != lengths, tuple(endings))
 
 
+def token_ids(language_model: LanguageModel, segments: Sequence[Segment]) -> tuple[int, ...]:
+    """Turn segments into token ids, each by itself, without a start token and at any length."""
+    pieces = (_token_ids(language_model.tokenizer, segment) for segment in segments)
+    return tuple(token for piece in pieces for token in piece)
+
+
+def with_suffixes(encoding: Encoding, suffixes: Mapping[str, Sequence[int]]) -> Encoding:
+    """Add suffixes to a prompt that has none.
+
+    Args:
+        encoding: The prompt.
+        suffixes: Token ids that each continue the prompt by themselves, by name of span.
+    """
+    tokens = list(encoding.token_ids)
+    spans = dict(encoding.spans)
+    for name, ids in suffixes.items():
+        spans[name] = (len(tokens), len(tokens) + len(ids))
+        tokens.extend(ids)
+    return Encoding(tuple(tokens), spans, encoding.truncated, tuple(suffixes))
+
+
 def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:
     untrusted = segment.span is not None
     ids: list[int] = tokenizer(

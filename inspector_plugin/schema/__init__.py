@@ -20,6 +20,9 @@ from inspector_plugin.schema.records import (
     unscored,
 )
 from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
+from inspector_plugin.schema.rubric_scores import rubric_score
+from inspector_plugin.schema.rubrics import ItemVerdict, RubricInstance, RubricItem
 from inspector_plugin.schema.usage import Usage
 
 __all__ = [
@@ -32,14 +35,20 @@ __all__ = [
     "CriteriaSet",
     "Criterion",
     "CriterionScore",
+    "ItemVerdict",
     "JudgeRequest",
     "Judgement",
+    "RubricFile",
+    "RubricInstance",
+    "RubricItem",
     "Scale",
     "Usage",
     "expected_score",
     "parse_criteria",
     "read_criteria_file",
+    "read_rubric_file",
     "reused",
+    "rubric_score",
     "total_usage",
     "unjudged",
     "unscored",

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from inspector_plugin.errors import CriteriaError
+from inspector_plugin.schema.fields import anchors_of, require_key, require_known, text_of
+from inspector_plugin.schema.rubrics import (
+    RubricInstance,
+    RubricItem,
+    instances_of,
+    items_of,
+    require_sound,
+)
 
-# A key names files, metrics and JSON fields.
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 RESERVED_KEYS = frozenset({"total", "coverage", "overall", "spearman", "quadratic_kappa"})
 MAXIMUM_LABELS = 101
 MOST_LABEL = 1_000_000
 RUBRIC = "rubric"
+OF_ITEMS = "How well the response does by the items of the rubric."
+_FIELDS = ("key", "title", "definition", "scale", "anchors", "items", "instances")
 
 
 @dataclass(frozen=True)
@@ -97,10 +104,14 @@ class Criterion:
         definition: What is judged, in one or a few sentences.
         scale: The labels.
         anchors: What a label means, for all labels or for some.
+        items: The items of a rubric, which a judge answers one by one; the score follows from its
+            verdicts (`schema.rubric_scores`).
+        instances: Items for single problems, beside `items`. A criterion that has any is no
+            criterion for one request yet: `for_problem` makes that.
 
     Raises:
-        CriteriaError: If the key is malformed, the definition is empty, or an anchor is for a
-            label that the scale does not have.
+        CriteriaError: If the key is malformed, the definition is empty, an anchor is for a label
+            that the scale does not have, or items make no rubric.
     """
 
     key: str
@@ -108,15 +119,17 @@ class Criterion:
     definition: str = ""
     scale: Scale = MULTICLASS
     anchors: Mapping[int, str] = field(default_factory=dict, hash=False)
+    items: tuple[RubricItem, ...] = ()
+    instances: tuple[RubricInstance, ...] = field(default=(), hash=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, str) or not _KEY.fullmatch(self.key):
-            raise CriteriaError(
-                f"key: {self.key!r} is not lower-case letters, digits and '_' after a letter "
-                "(64 at most)"
-            )
+        require_key(self.key)
+        object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "instances", tuple(self.instances))
         if self.key in RESERVED_KEYS:
             raise CriteriaError(f"key: {self.key!r} is a word that tables use; choose another key")
+        if self.is_rubric and not self.definition.strip():
+            object.__setattr__(self, "definition", OF_ITEMS)
         if not self.definition.strip():
             raise CriteriaError(f"definition: criterion {self.key!r} needs one that is not empty")
         for label in self.anchors:
@@ -127,6 +140,65 @@ class Criterion:
         if not self.title.strip():
             object.__setattr__(self, "title", self.key.replace("_", " ").capitalize())
         object.__setattr__(self, "anchors", dict(sorted(self.anchors.items())))
+        if self.is_rubric:
+            self._require_rubric()
+
+    def _require_rubric(self) -> None:
+        if self.anchors:
+            raise CriteriaError(
+                "anchors: the score of a rubric follows from its items, which may have anchors"
+            )
+        if not self.instances:
+            require_sound(self.items)
+        problems: set[str] = set()
+        for place, instance in enumerate(self.instances):
+            if instance.problem in problems:
+                raise CriteriaError(
+                    f"instances[{place}].problem: {instance.problem} is given twice"
+                )
+            problems.add(instance.problem)
+            try:
+                require_sound((*self.items, *instance.items))
+            except CriteriaError as error:
+                raise CriteriaError(f"instances[{place}]: {error}") from error
+
+    @property
+    def is_rubric(self) -> bool:
+        """Whether it is judged by items."""
+        return bool(self.items or self.instances)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What a judge may be shown of it: the definition, and what its items and anchors say."""
+        anchors = [self.anchors, *(item.anchors or {} for item in self.items)]
+        return (
+            self.definition,
+            *(item.text for item in self.items),
+            *(text for each in anchors for text in each.values()),
+        )
+
+    def for_problem(self, problem: str) -> Criterion | None:
+        """Return what judges a response to one problem.
+
+        Args:
+            problem: The problem's name by `data.problems.problem_identity`.
+
+        Returns:
+            Itself, unless it has instances: then a criterion of its own items and those for the
+            problem, with a fingerprint of its own; None if there are none for the problem.
+        """
+        if not self.instances:
+            return self
+        known = self._by_problem
+        found = known.get(problem)
+        if isinstance(found, RubricInstance):
+            items = (*self.items, *found.items)
+            found = known[problem] = replace(self, items=items, instances=())
+        return found
+
+    @cached_property
+    def _by_problem(self) -> dict[str, RubricInstance | Criterion]:
+        return {instance.problem: instance for instance in self.instances}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -135,7 +207,11 @@ class Criterion:
         Returns:
             16 hexadecimal digits.
         """
-        content = json.dumps(self.to_json(), sort_keys=True)
+        row = self.to_json()
+        for instance in row.get("instances", ()):
+            for name in set(instance) - {"problem", "items"}:
+                del instance[name]
+        content = json.dumps(row, sort_keys=True)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -148,6 +224,20 @@ class Criterion:
         }
         if self.anchors:
             row["anchors"] = {str(label): text for label, text in self.anchors.items()}
+        if self.items:
+            row["items"] = [item.to_json() for item in self.items]
+        if self.instances:
+            row["instances"] = [instance.to_json() for instance in self.instances]
+        return row
+
+    def described(self) -> dict[str, Any]:
+        """Return plain values that say which criterion it is, for results and run files.
+
+        Items for single problems may be many: their number and the fingerprint stand for them.
+        """
+        row = self.to_json()
+        if self.instances:
+            row |= {"instances": len(self.instances), "fingerprint": self.fingerprint}
         return row
 
     @staticmethod
@@ -157,18 +247,16 @@ class Criterion:
         Raises:
             CriteriaError: If a field is missing, unknown or malformed; the message names it.
         """
-        unknown = sorted(set(row) - {"key", "title", "definition", "scale", "anchors"}, key=str)
-        if unknown:
-            raise CriteriaError(
-                f"{unknown[0]}: unknown field; a criterion has key, title, definition, scale, "
-                "anchors"
-            )
+        require_known(row, _FIELDS, "a criterion")
+        is_rubric = row.get("items") is not None or row.get("instances") is not None
         return Criterion(
-            key=_text(row, "key"),
-            title=_text(row, "title", default=""),
-            definition=_text(row, "definition"),
+            key=text_of(row, "key"),
+            title=text_of(row, "title", default=""),
+            definition=text_of(row, "definition", default="" if is_rubric else None),
             scale=_scale(row.get("scale", list(MULTICLASS.labels))),
-            anchors=_anchors(row.get("anchors") or {}),
+            anchors=anchors_of(row.get("anchors") or {}),
+            items=() if row.get("items") is None else items_of(row["items"]),
+            instances=() if row.get("instances") is None else instances_of(row["instances"]),
         )
 
 
@@ -196,15 +284,6 @@ def common_scale(scales: Iterable[Scale]) -> Scale | None:
     return different.pop() if len(different) == 1 else None
 
 
-def _text(row: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = row.get(name, default)
-    if value is None:
-        raise CriteriaError(f"{name}: missing")
-    if not isinstance(value, str):
-        raise CriteriaError(f"{name}: must be text, not {type(value).__name__}")
-    return value.strip()
-
-
 def _scale(value: Any) -> Scale:
     if not isinstance(value, (list, tuple)):
         raise CriteriaError(f"scale: must be a list of labels such as [1, 2, 3], not {value!r:.60}")
@@ -212,27 +291,3 @@ def _scale(value: Any) -> Scale:
         return Scale(tuple(value))
     except CriteriaError as error:
         raise CriteriaError(f"scale: {error}") from error
-
-
-def _anchors(value: Any) -> dict[int, str]:
-    if not isinstance(value, Mapping):
-        raise CriteriaError("anchors: must map labels to texts, as in {1: poor, 5: excellent}")
-    anchors: dict[int, str] = {}
-    for key, text in value.items():
-        label = _label(key)
-        if label is None:
-            raise CriteriaError(f"anchors: {key!r:.60} is no label; labels are whole numbers")
-        if not isinstance(text, str):
-            raise CriteriaError(f"anchors: the text of {label} must be text")
-        if label in anchors:
-            raise CriteriaError(f"anchors: {label} is given twice")
-        anchors[label] = text.strip()
-    return anchors
-
-
-def _label(key: Any) -> int | None:
-    if type(key) is int:
-        return key
-    if isinstance(key, str) and re.fullmatch(r"-?\d{1,9}", key):
-        return int(key)  # JSON has no other keys than text
-    return None

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from inspector_plugin.errors import CriteriaError, one_of
+from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.criteria import Criterion, require_unique
 from inspector_plugin.schema.roscoe import ROSCOE
 
 FORMAT_VERSION = 1
 DEFAULT_SET = "roscoe"
 _FIELDS = ("format_version", "name", "criteria")
+# What a file of a rubric may say of how the rubric came about.
+_ORIGIN = ("source", "generator", "fingerprint")
 _SUFFIXES = (".yaml", ".yml", ".json")
-_MAXIMUM_BYTES = 4 * 2**20
+# Rubrics for each problem of a large data set take space; YAML of that size takes minutes to read.
+_MAXIMUM_MEBIBYTES = {".json": 256}
+_USUAL_MEBIBYTES = 4
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,24 @@ class CriteriaSet:
         name: The name of the set.
         criteria: The criteria, each key once.
         source: Where they come from, such as a file; None for the built-in sets.
+        made_from: What the file says its criteria were made from (its field `source`).
+        generator: What the file says they were made by, as plain values.
+        fingerprint: What the file gives as the fingerprint of its rubric; another one than the
+            rubric has says that it was edited since.
     """
 
     name: str
     criteria: tuple[Criterion, ...]
     source: str | None = None
+    made_from: str | None = None
+    generator: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    fingerprint: str | None = None
 
 
-BUILT_IN: Mapping[str, CriteriaSet] = {DEFAULT_SET: CriteriaSet(DEFAULT_SET, ROSCOE)}
+BUILT_IN: Mapping[str, CriteriaSet] = {
+    DEFAULT_SET: CriteriaSet(DEFAULT_SET, ROSCOE),
+    CORRECTNESS.key: CriteriaSet(CORRECTNESS.key, (CORRECTNESS,)),
+}
 _BUILT_IN_BY_KEY = {c.key: c for chosen in BUILT_IN.values() for c in chosen.criteria}
 
 
@@ -118,9 +133,10 @@ def _read_part(part: str) -> tuple[Criterion, ...]:
 def _criteria_set(content: Any, source: str) -> CriteriaSet:
     if not isinstance(content, Mapping):
         raise CriteriaError(f"it must hold {', '.join(_FIELDS)}, not a {type(content).__name__}")
-    unknown = sorted(set(content) - set(_FIELDS), key=str)
+    fields = (*_FIELDS, *_ORIGIN)
+    unknown = sorted(set(content) - set(fields), key=str)
     if unknown:
-        raise CriteriaError(one_of(str(unknown[0]), _FIELDS, "field").rstrip("."))
+        raise CriteriaError(one_of(str(unknown[0]), fields, "field").rstrip("."))
     version = content.get("format_version")
     if type(version) is not int or version < 1:
         raise CriteriaError(f"format_version: must be {FORMAT_VERSION}, not {version!r:.60}")
@@ -144,7 +160,16 @@ def _criteria_set(content: Any, source: str) -> CriteriaSet:
                 f"criteria[{place}].key: {criterion.key!r} is the key of criteria[{first}], too; "
                 "every criterion needs its own"
             )
-    return CriteriaSet(name.strip(), criteria, source)
+    generator = content.get("generator") or {}
+    if not isinstance(generator, Mapping):
+        raise CriteriaError(f"generator: must be an object, not {generator!r:.60}")
+    texts = {name: content.get(name) for name in ("source", "fingerprint")}
+    for field_name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise CriteriaError(f"{field_name}: must be text, not {text!r:.60}")
+    return CriteriaSet(
+        name.strip(), criteria, source, texts["source"], generator, texts["fingerprint"]
+    )
 
 
 def _criterion(row: Any, place: int) -> Criterion:
@@ -164,8 +189,12 @@ def _load(path: Path) -> Any:
     try:
         if not path.is_file():
             raise CriteriaError(f"There is no criteria file {path}.")
-        if path.stat().st_size > _MAXIMUM_BYTES:
-            raise CriteriaError(f"{path}: a criteria file has at most 4 MiB.")
+        most = _MAXIMUM_MEBIBYTES.get(path.suffix.lower(), _USUAL_MEBIBYTES)
+        if path.stat().st_size > most * 2**20:
+            raise CriteriaError(
+                f"{path}: a criteria file has at most {most} MiB"
+                + ("." if path.suffix.lower() == ".json" else "; one in JSON may have more.")
+            )
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
             return json.loads(text, object_pairs_hook=_unique)

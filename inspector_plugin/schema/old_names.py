@@ -26,7 +26,9 @@ def also_takes(**names: str) -> Callable[[_Class], _Class]:
 
         @wraps(init)
         def init_by_either_name(self: Any, *values: Any, **given: Any) -> None:
-            init(self, *values, **{names.get(name, name): each for name, each in given.items()})
+            if not names.keys().isdisjoint(given):
+                given = {names.get(name, name): each for name, each in given.items()}
+            init(self, *values, **given)
 
         made.__init__ = init_by_either_name  # type: ignore[misc]
         return made

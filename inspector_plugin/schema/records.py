@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
+from inspector_plugin.schema.correctness import counts_in_total
 from inspector_plugin.schema.criteria import (
     BINARY,
     MULTICLASS,
@@ -24,6 +26,7 @@ from inspector_plugin.schema.criteria import (
 from inspector_plugin.schema.criteria_files import built_in_criterion
 from inspector_plugin.schema.old_names import also_takes
 from inspector_plugin.schema.roscoe import ROSCOE
+from inspector_plugin.schema.rubrics import ItemVerdict
 from inspector_plugin.schema.usage import Usage
 
 FORMAT_VERSION = 2
@@ -96,6 +99,8 @@ class CriterionScore:
         scale: The scale of score, label and probabilities. A judge leaves it None unless it
             differs from that of the criterion; `judge_all` fills it in.
         fingerprint: That of the criterion; `judge_all` fills it in.
+        items: The verdicts on the items of a rubric, by key of the item.
+        members: What the members of a panel or cascade said, by their names.
 
     Raises:
         ValueError: If there is neither a score nor a reason, both, or a score that is not finite.
@@ -111,6 +116,8 @@ class CriterionScore:
     transient: bool = False
     scale: Scale | None = None
     fingerprint: str | None = None
+    items: Mapping[str, ItemVerdict] | None = None
+    members: Mapping[str, CriterionScore] | None = None
 
     def __post_init__(self) -> None:
         if (self.score is None) == (not self.reason):
@@ -121,6 +128,18 @@ class CriterionScore:
             kept = tuple(flag for flag in self.flags if flag != _TRANSIENT_FLAG)
             object.__setattr__(self, "flags", kept)
             object.__setattr__(self, "transient", True)
+
+    @property
+    def spread(self) -> float | None:
+        """How far the members' scores lie apart: the highest less the lowest.
+
+        None with fewer than two scores, or on different scales.
+        """
+        scored = [each for each in (self.members or {}).values() if each.score is not None]
+        if len(scored) < 2 or len({each.scale for each in scored}) > 1:
+            return None
+        scores = [each.score for each in scored if each.score is not None]
+        return round(max(scores) - min(scores), 4)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON; what there is not is left out, but for the score."""
@@ -138,6 +157,13 @@ class CriterionScore:
             "layer_logits": None
             if self.layer_logits is None
             else [list(logits) for logits in self.layer_logits],
+            "items": None
+            if self.items is None
+            else {key: verdict.to_json() for key, verdict in self.items.items()},
+            "spread": self.spread,
+            "members": None
+            if self.members is None
+            else {name: score.to_json() for name, score in self.members.items()},
         }
         return row | {name: value for name, value in optional.items() if value is not None}
 
@@ -151,6 +177,7 @@ class CriterionScore:
         probabilities = row.get("probabilities")
         layer_logits = row.get("layer_logits")
         scale = row.get("scale")
+        items, members = row.get("items"), row.get("members")
         return CriterionScore(
             score=row["score"],
             label=row["label"],
@@ -164,8 +191,14 @@ class CriterionScore:
             if layer_logits is None
             else tuple(tuple(logits) for logits in layer_logits),
             transient=row.get("transient", False),
-            scale=None if scale is None else Scale(tuple(scale)),
+            scale=None if scale is None else _known_scale(*scale),
             fingerprint=row.get("fingerprint"),
+            items=None
+            if items is None
+            else {key: ItemVerdict.from_json(verdict) for key, verdict in items.items()},
+            members=None
+            if members is None
+            else {name: CriterionScore.from_json(score) for name, score in members.items()},
         )
 
     def as_binary(self, scale: Scale) -> CriterionScore:
@@ -194,6 +227,11 @@ class CriterionScore:
 
 # The name that plugins for version 0.1 use.
 AspectScore = CriterionScore
+
+
+@lru_cache(maxsize=256, typed=True)
+def _known_scale(*labels: Any) -> Scale:
+    return Scale(labels)
 
 
 def unscored(
@@ -246,14 +284,15 @@ class Judgement:
 
     @property
     def total(self) -> float | None:
-        """The sum of the scores.
+        """The sum of the scores; whether a solution is right is not part of it.
 
         Returns:
             None if there are none, if any criterion has no score, or if the scales differ: a sum
             of 1-5 and 0-1 means nothing.
         """
-        scores = [score.score for score in self.scores.values()]
-        scales = {score.scale or MULTICLASS for score in self.scores.values()}
+        counted = [s for key, s in self.scores.items() if counts_in_total(key, s.fingerprint)]
+        scores = [score.score for score in counted]
+        scales = {score.scale or MULTICLASS for score in counted}
         if not scores or any(score is None for score in scores) or common_scale(scales) is None:
             return None
         return round(math.fsum(score for score in scores if score is not None), 4)

@@ -20,6 +20,7 @@ from inspector_plugin.judges.lager.aggregation import (
     uniform_weights,
 )
 from inspector_plugin.judges.lager.feedback import before_score, write_feedback
+from inspector_plugin.judges.lager.items import LagerItems, items_fingerprint
 from inspector_plugin.judges.lager.options import LagerOptions
 from inspector_plugin.judges.lager.packs import LagerPack, read_lager_pack, require_fit
 from inspector_plugin.judges.lager.presets import PRESETS, Aggregation, altered
@@ -47,10 +48,12 @@ _Asked = tuple[JudgeRequest, Criterion]
 class LagerJudge(Judge):
     """Scores responses by the score-token logits of a causal language model's layers.
 
-    It judges any criterion whose scale has labels that are single tokens of the language model.
+    It judges any criterion whose scale has labels that are single tokens of the language model. The
+    items of a rubric are read one by one, each by the logits of its answers.
     """
 
     scale = None
+    rubric_form = items_fingerprint()
 
     def __init__(self, options: LagerOptions) -> None:
         """Load the language model.
@@ -79,6 +82,14 @@ class LagerJudge(Judge):
         self._breaker = Breaker()
         self._positions: dict[Scale, ScorePosition | str] = {}
         self._reader: LogitReader | None = LogitReader(language_model, self._batch_size)
+        self._items: LagerItems | None = LagerItems(
+            language_model,
+            self._form,
+            self._weights,
+            self._aggregation,
+            self._batch_size,
+            TRUNCATED,
+        )
         # Before anything is judged: can this model's score tokens be read at all?
         self._reader.head(self._position(MULTICLASS).score_ids)
         self._feedback_tokens = options.reasoning_tokens if options.reasoning else None
@@ -96,6 +107,10 @@ class LagerJudge(Judge):
 
     def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
         """Say whether a label is not a single token; see `Judge.cannot_judge`."""
+        if criterion.is_rubric:
+            if self._feedback_tokens is not None or self._items is None:
+                return "lager does not write feedback on the items of a rubric; leave out reasoning"
+            return self._items.cannot_judge(criterion)
         try:
             self._position(criterion.scale)
         except ModelError as error:
@@ -109,16 +124,27 @@ class LagerJudge(Judge):
             for index, request in enumerate(requests)
             for criterion in request.criteria
         ]
-        pairs = [(requests[index], criterion) for index, criterion in asked]
-        if self._feedback_tokens is None:
-            points = [self.point(*pair) for pair in pairs]
-            scored = self._score(points, [criterion.scale for _, criterion in pairs])
-        else:
-            scored = self._reason(pairs)
+        scored: dict[int, CriterionScore | Fault] = {}
+        for judging, is_rubric in ((self._judge_items, True), (self._judge_whole, False)):
+            places = [n for n, (_, each) in enumerate(asked) if each.is_rubric == is_rubric]
+            pairs = [(requests[asked[place][0]], asked[place][1]) for place in places]
+            if pairs:
+                scored.update(zip(places, judging(pairs), strict=True))
         scores: list[dict[str, CriterionScore]] = [{} for _ in requests]
-        for (index, criterion), score in zip(asked, scored, strict=True):
-            scores[index][criterion.key] = self._settled(score)
+        for place, (index, criterion) in enumerate(asked):
+            scores[index][criterion.key] = self._settled(scored[place])
         return [Judgement(by_key) for by_key in scores]
+
+    def _judge_items(self, pairs: Sequence[_Asked]) -> list[CriterionScore | Fault]:
+        if self._items is None:
+            raise RuntimeError("this judge is closed")
+        return self._items.scores(pairs)
+
+    def _judge_whole(self, pairs: Sequence[_Asked]) -> list[CriterionScore | Fault]:
+        if self._feedback_tokens is not None:
+            return self._reason(pairs)
+        points = [self.point(*pair) for pair in pairs]
+        return self._score(points, [criterion.scale for _, criterion in pairs])
 
     def describe(self) -> Mapping[str, Any]:
         """Name the language model, the prompt and the aggregation."""
@@ -126,7 +152,7 @@ class LagerJudge(Judge):
 
     def close(self) -> None:
         """Let go of the language model."""
-        self._reader = None
+        self._reader = self._items = None
 
     def point(self, request: JudgeRequest, criterion: Criterion) -> ReadingPoint:
         """Lay out the prompt whose next token is the score."""

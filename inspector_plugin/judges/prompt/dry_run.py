@@ -47,7 +47,10 @@ class DryRun:
 
     def _usage(self, conversation: Conversation) -> Usage:
         prompt = round(conversation.size / BYTES_PER_TOKEN)
-        completion = TOKENS_PER_SCORE * _scores(conversation.schema)
+        expected = conversation.expected_tokens
+        completion = (
+            TOKENS_PER_SCORE * _scores(conversation.schema) if expected is None else expected
+        )
         return Usage(
             calls=1,
             prompt_tokens=prompt,

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from inspector_plugin.judges.prompt.messages import Conversation, Refusal, Replies, Reply, Token
+from inspector_plugin.judges.prompt.local_items import LocalItems
+from inspector_plugin.judges.prompt.messages import (
+    Conversation,
+    ReadItems,
+    Refusal,
+    Replies,
+    Reply,
+    Token,
+)
 from inspector_plugin.judges.prompt.options import PromptOptions
 from inspector_plugin.judges.prompt.untrusted import without_key
 from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size, run_in_batches
@@ -18,7 +27,12 @@ from inspector_plugin.lm.generation import (
     generate,
 )
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.schema.criteria import Criterion
+from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.usage import Usage
+
+# A small model asked for a list writes one line of it again and again.
+_NO_REPEATS = 6
 
 
 class LocalModel:
@@ -36,7 +50,8 @@ class LocalModel:
             str(options.model), options.device, options.dtype
         )
         self._breaker = Breaker()
-        self._candidates: dict[tuple[int, ...], Mapping[int, str]] = {}
+        self._candidates: dict[tuple[str, ...], Mapping[int, str]] = {}
+        self._items = LocalItems(self._language_model, self._batch_size)
 
     def replies(self, conversations: Sequence[Conversation]) -> Replies:
         """Generate in batches of prompts of similar length; see `Source.replies`."""
@@ -45,6 +60,7 @@ class LocalModel:
         for position, conversation in enumerate(conversations):
             chat = [message.to_json() for message in conversation.messages]
             prompt = encode_chat(self._language_model, chat)
+            prompt += self._token_ids(conversation.beginning)
             if len(prompt) > room:
                 reason = (
                     f"the prompt of {len(prompt)} tokens and a reply of "
@@ -54,8 +70,10 @@ class LocalModel:
             else:
                 prompts[position] = prompt
         positions = list(prompts)
-        labels = tuple(sorted({label for each in conversations for label in each.labels}))
-        candidates = self._candidates_for(labels) if self._options.logprobs else None
+        texts = {str(label) for each in conversations for label in each.labels}
+        texts |= {form for each in conversations for word in each.words for form in _forms(word)}
+        candidates = self._candidates_for(tuple(sorted(texts))) if self._options.logprobs else None
+        lists = any(each.beginning for each in conversations)
 
         def run(places: list[int]) -> tuple[list[Generation], float]:
             started = time.monotonic()
@@ -64,6 +82,7 @@ class LocalModel:
                 [prompts[positions[place]] for place in places],
                 self._options.reply_tokens,
                 candidates,
+                no_repeats=_NO_REPEATS if lists else None,
             )
             return generations, (time.monotonic() - started) / len(places)
 
@@ -79,6 +98,7 @@ class LocalModel:
                 if not generation.is_finite:
                     faults[place] = NOT_FINITE
                     continue
+                reply = replace(reply, text=conversations[positions[place]].beginning + reply.text)
                 group.append((positions[place], reply))
             yield group
         for place in range(len(positions)):
@@ -87,12 +107,25 @@ class LocalModel:
             if fault is not None:
                 yield [(positions[place], Refusal(fault.reason, transient=fault.transient))]
 
-    def _candidates_for(self, labels: tuple[int, ...]) -> Mapping[int, str]:
+    def _token_ids(self, text: str) -> list[int]:
+        """Encode what an answer begins with."""
+        tokenizer = self._language_model.tokenizer
+        ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids if text else []
+        return ids
+
+    def item_values(self, asked: Sequence[tuple[JudgeRequest, Criterion]]) -> ReadItems:
+        """Read answers to items without writing any; see `ItemSource.item_values`."""
+        return self._items.values(asked)
+
+    def cannot_read(self, criterion: Criterion) -> str | None:
+        """Say why answers to items cannot be read; see `ItemSource.cannot_read`."""
+        return self._items.cannot_read(criterion)
+
+    def _candidates_for(self, texts: tuple[str, ...]) -> Mapping[int, str]:
         """Find the tokens that spell labels; that takes a look at the whole vocabulary."""
-        if labels not in self._candidates:
-            texts = [str(label) for label in labels]
-            self._candidates[labels] = candidate_ids(self._language_model, texts)
-        return self._candidates[labels]
+        if texts not in self._candidates:
+            self._candidates[texts] = candidate_ids(self._language_model, texts)
+        return self._candidates[texts]
 
     def describe(self) -> Mapping[str, Any]:
         """Name the model, its weights and its number format."""
@@ -104,6 +137,10 @@ class LocalModel:
 
     def close(self) -> None:
         """Leave the model to whoever else uses it; memory is freed with the last user."""
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    return word, word.capitalize(), word.upper()
 
 
 def _reply(generation: Generation, prompt_tokens: int, seconds: float) -> Reply:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from inspector_plugin.schema.criteria import MULTICLASS
+from inspector_plugin.schema.criteria import MULTICLASS, Criterion
+from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.usage import Usage
 
 
@@ -35,11 +36,19 @@ class Conversation:
         messages: The messages, the constant ones first.
         schema: JSON schema of the answer asked for.
         labels: The labels among which the scores asked for may be.
+        expected_tokens: Tokens that the answer is likely to take, for estimates; None where the
+            schema tells.
+        beginning: What the answer begins with: a language model on this machine goes on from
+            there. Endpoints have no common way to do so, and leave it out.
+        words: Words that may be the answer, beside the labels.
     """
 
     messages: tuple[Message, ...]
     schema: Mapping[str, Any]
     labels: tuple[int, ...] = MULTICLASS.labels
+    expected_tokens: int | None = None
+    beginning: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -93,6 +102,21 @@ class Refusal:
     usage: Usage = field(default_factory=Usage)
 
 
+@dataclass(frozen=True)
+class ItemValues:
+    """What a language model says on the items of a rubric without writing anything.
+
+    Attributes:
+        values: From 0 to 1 by key of the item: the probability of yes, or the expected rating's
+            value.
+        usage: What it cost.
+    """
+
+    values: Mapping[str, float]
+    usage: Usage
+
+
+ReadItems = Generator[list[tuple[int, ItemValues | Refusal]], None, None]
 Replies = Generator[list[tuple[int, Reply | Refusal]], None, None]
 
 
@@ -125,4 +149,27 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Free what the source holds. Closing twice is allowed."""
+        ...
+
+
+@runtime_checkable
+class ItemSource(Protocol):
+    """A source that reads answers to the items of a rubric off a model's next token."""
+
+    def item_values(self, asked: Sequence[tuple[JudgeRequest, Criterion]]) -> ReadItems:
+        """Read the answers.
+
+        Args:
+            asked: Responses, each with the rubric whose items to read.
+
+        Yields:
+            Groups of what was read, each with its position, in any order.
+
+        Raises:
+            JudgeError: If nothing at all can be read any more.
+        """
+        ...
+
+    def cannot_read(self, criterion: Criterion) -> str | None:
+        """Say why the answers to a rubric's items cannot be read; None if they can."""
         ...

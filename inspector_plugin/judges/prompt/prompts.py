@@ -65,7 +65,7 @@ def conversation_for(
             built-in criteria have worked examples.
     """
     example = dataset if dataset in EXAMPLES else DEFAULT_EXAMPLE
-    user = f"{_fenced(request.question, request.response)}\n\n{_ASK}"
+    user = f"{fenced(request.question, request.response)}\n\n{_ASK}"
     return Conversation(
         messages=(Message("system", _system(criteria, joint, example)), Message("user", user)),
         schema=_schema(criteria, joint),
@@ -73,19 +73,19 @@ def conversation_for(
     )
 
 
-def asked_again(
-    conversation: Conversation,
-    reply: str,
-    fault: str,
-    criteria: Sequence[Criterion],
-    joint: bool,
-) -> Conversation:
+def asked_again(conversation: Conversation, reply: str, fault: str, form: str) -> Conversation:
     """Extend a conversation by a reply that could not be used and the request for another.
+
+    Args:
+        conversation: What was asked.
+        reply: The reply.
+        fault: What is wrong with it.
+        form: The form of the answer that was asked for.
 
     An empty reply is left out: endpoints and chat templates refuse messages without text, and two
     messages of one role in a row.
     """
-    request = _ASK_AGAIN.format(fault=fault, form=_form(criteria, joint))
+    request = _ASK_AGAIN.format(fault=fault, form=form)
     answer = without_thoughts(reply).strip()[:_QUOTED_CHARACTERS]
     *before, last = conversation.messages
     if answer:
@@ -101,7 +101,7 @@ def prompts_fingerprint() -> str:
     Returns:
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256(f"{_ASK}{_ASK_AGAIN}{_BY_RUBRIC}{_fenced('', '')}".encode())
+    digest = hashlib.sha256(f"{_ASK}{_ASK_AGAIN}{_BY_RUBRIC}{fenced('', '')}".encode())
     for example in EXAMPLES:
         digest.update(_system(ROSCOE, True, example).encode())
         for criterion in ROSCOE:
@@ -113,7 +113,7 @@ def prompts_fingerprint() -> str:
 
 @lru_cache(maxsize=256)
 def _system(criteria: tuple[Criterion, ...], joint: bool, dataset: str) -> str:
-    form = f"{_FORM.format(numbers=_numbers(criteria))} The form:\n{_form(criteria, joint)}"
+    form = f"{_FORM.format(numbers=_numbers(criteria))} The form:\n{scores_form(criteria, joint)}"
     if [criterion.key for criterion in criteria] == [RUBRIC] and not criteria[0].anchors:
         return "\n\n".join([_ROLE, _BY_RUBRIC, criteria[0].definition.strip(), form])
     parts = [
@@ -126,7 +126,7 @@ def _system(criteria: tuple[Criterion, ...], joint: bool, dataset: str) -> str:
         example = EXAMPLES[dataset]
         keys = [criterion.key for criterion in criteria]
         parts.append(
-            f"An example.\n\n{_fenced(example.question, example.response)}\n\nThe judgement:\n"
+            f"An example.\n\n{fenced(example.question, example.response)}\n\nThe judgement:\n"
             f"{example.judgement(keys, joint)}"
         )
     return "\n\n".join(parts)
@@ -144,7 +144,8 @@ def _described(criterion: Criterion, joint: bool) -> str:
     return "\n".join([f"{title}: {criterion.definition}", *lines])
 
 
-def _form(criteria: Sequence[Criterion], joint: bool) -> str:
+def scores_form(criteria: Sequence[Criterion], joint: bool) -> str:
+    """The form of the answer to ask for."""
     forms = [_form_of(criterion.scale) for criterion in criteria]
     if not joint:
         return forms[0]
@@ -158,7 +159,7 @@ def _form_of(scale: Scale) -> str:
     return f'{{"score": {score}, "justification": "<why>"}}'
 
 
-def _fenced(question: str, response: str) -> str:
+def fenced(question: str, response: str) -> str:
     """Fence both texts by a mark that neither can foresee, and that is the same in every run."""
     mark = hashlib.sha256(f"{len(question)}:{question}{response}".encode()).hexdigest()[:16]
     return (
@@ -169,7 +170,7 @@ def _fenced(question: str, response: str) -> str:
 
 def _schema(criteria: Sequence[Criterion], joint: bool) -> dict[str, Any]:
     objects = {
-        criterion.key: _object(
+        criterion.key: object_schema(
             {
                 "score": {"type": "integer", "enum": list(criterion.scale.labels)},
                 "justification": {"type": "string"},
@@ -177,10 +178,11 @@ def _schema(criteria: Sequence[Criterion], joint: bool) -> dict[str, Any]:
         )
         for criterion in criteria
     }
-    return _object(objects) if joint else objects[criteria[0].key]
+    return object_schema(objects) if joint else objects[criteria[0].key]
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object that has these properties and no others."""
     return {
         "type": "object",
         "properties": properties,

@@ -83,6 +83,18 @@ def parse_reply(text: str, criteria: Sequence[Criterion], joint: bool) -> dict[s
     return {each.key: _verdict(found[each.key], each.scale) for each in criteria}
 
 
+def reply_object(text: str) -> dict[str, Any]:
+    """Read the one JSON object that a reply holds, whatever is in it.
+
+    Raises:
+        ReplyFault: If there is none, or more than one.
+    """
+    answer = without_thoughts(text).strip()
+    if not answer:
+        raise ReplyFault("it is empty")
+    return _find_object(answer)
+
+
 def without_thoughts(text: str) -> str:
     """Return what a reply says after its thoughts; nothing if they do not end."""
     end = max((match.end() for match in _THOUGHTS_END.finditer(text)), default=0)
@@ -111,11 +123,11 @@ def score_probabilities(
             another label.
     """
     written = "".join(token.text for token in tokens)
-    start = _answer_start(written, without_thoughts(text))
+    start = answer_start(written, without_thoughts(text))
     before = rf'"{re.escape(criterion.key)}"\s*:\s*\{{[^{{}}]*?' if joint else ""
     keyed = re.compile(before + rf'"score"\s*:\s*"?({_NUMBER})').search(written, start)
     place = keyed or re.compile(f"({_NUMBER})").search(written, start)
-    token = _token_at(tokens, place.start(1)) if place else None
+    token = token_at(tokens, place.start(1)) if place else None
     if token is None or token.text.strip() != str(score):
         raise ReplyFault("no token of the reply consists of the score alone")
     weights = dict.fromkeys(criterion.scale.labels, 0.0)
@@ -139,7 +151,7 @@ def _require_whole_labels(by_text: Mapping[str, int], token: Token) -> None:
             raise ReplyFault(f"the label {text} may take several tokens, the first that of another")
 
 
-def _answer_start(written: str, answer: str) -> int:
+def answer_start(written: str, answer: str) -> int:
     """Find where the answer starts in all that was written, thoughts included."""
     if written.endswith(answer):
         return len(written) - len(answer)
@@ -147,7 +159,8 @@ def _answer_start(written: str, answer: str) -> int:
     return max(written.find(answer, after_thoughts), after_thoughts)
 
 
-def _token_at(tokens: Sequence[Token], offset: int) -> Token | None:
+def token_at(tokens: Sequence[Token], offset: int) -> Token | None:
+    """Find the token that covers a character of all that was written."""
     end = 0
     for token in tokens:
         end += len(token.text)

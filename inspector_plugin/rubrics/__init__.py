@@ -1,0 +1,1 @@
+"""Rubrics: checking, generating, refining and tuning them."""

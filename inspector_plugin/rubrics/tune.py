@@ -1,0 +1,484 @@
+"""Tuning a generator of rubrics by the rewards of its own rubrics.
+
+K rubrics are drawn for each problem and rewarded. The best ones are what the generator is first
+trained on (supervised); then, in rounds, it draws again and is trained to favour its best rubric
+over its worst (DPO). What is trained is a LoRA adapter. Each stage leaves its files in OUT/stages,
+and a run that was interrupted goes on after the last finished one; drawing goes on in the middle.
+
+Source: Dynamic Rubrics (arXiv 2605.30568): K = 8, two rounds. Theirs turns a meta-judge's ratings
+into Bradley-Terry scores; here the ratings, or people's labels where there are any, are the
+rewards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inspector_plugin.data.files import locked, read_json, write_whole
+from inspector_plugin.data.labelled import LabelledProblem
+from inspector_plugin.errors import DataError, ModelError
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.validate import description_of
+from inspector_plugin.lm.adapters import CARD, CONFIG, WEIGHTS, read_adapter_card
+from inspector_plugin.lm.loading import LanguageModel, load_language_model
+from inspector_plugin.lm.lora import (
+    Example,
+    LoraSettings,
+    Preference,
+    Training,
+    encode_completion,
+    require_trainers,
+    train_preference,
+    train_supervised,
+    write_card,
+)
+from inspector_plugin.rubrics.candidates import Candidate, write_items
+from inspector_plugin.rubrics.rewards import (
+    CHANCE,
+    LABELS,
+    LENGTH_RATIO,
+    Reward,
+    best_against_worst,
+    best_of,
+    mean_value,
+    rewards_by_labels,
+    rewards_by_meta_judge,
+)
+from inspector_plugin.rubrics.sampling import Draw, draw_candidates, encode_prompts
+
+FEWEST_VALID = 2
+_REMEDY = "pass --overwrite to begin anew, or another --out"
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """How a generator is tuned.
+
+    Attributes:
+        base: The generator: a causal language model, as `load_language_model` takes it.
+        reward: "labels" or "meta-judge".
+        draw: How candidates are drawn.
+        rounds: Rounds of DPO, after the supervised start.
+        shown: Whether the generator is shown two responses to each problem.
+        length_ratio: How many times as long as the other the longer rubric of a pair may be.
+        supervised: How the supervised start is trained.
+        preference: How DPO is trained.
+        device: A torch device; CUDA where there is one if None.
+        dtype: The number format of the weights.
+    """
+
+    base: str
+    reward: str = LABELS
+    draw: Draw = field(default_factory=Draw)
+    rounds: int = 2
+    shown: bool = True
+    length_ratio: float = LENGTH_RATIO
+    supervised: LoraSettings = field(default_factory=LoraSettings)
+    preference: LoraSettings = field(default_factory=lambda: LoraSettings(learning_rate=5e-5))
+    device: str | None = None
+    dtype: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what decides the outcome, as values that JSON can hold."""
+        row = asdict(self)
+        del row["device"]
+        return row
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of tuning did.
+
+    Attributes:
+        name: "supervised", "round 1", ...
+        problems: Problems that candidates were drawn for.
+        candidates: Candidates drawn.
+        valid: Candidates that are rubrics and got a reward.
+        dropped: Problems with fewer than two of these, which are left out.
+        unused: Further problems that gave no example: no reward above chance, or no two rubrics of
+            similar length and different reward.
+        mean_reward: Mean reward of the valid candidates; None if there are none.
+        training: What was trained; None if there was nothing to train on.
+    """
+
+    name: str
+    problems: int
+    candidates: int
+    valid: int
+    dropped: int
+    unused: int
+    mean_reward: float | None
+    training: Training | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for the card."""
+        training = None if self.training is None else self.training.to_json()
+        return {**vars(self), "training": training}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Stage:
+        """Make the stage that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError: If it is malformed.
+        """
+        known = dict(row)
+        training = known.pop("training")
+        if training is not None:
+            losses, accuracies = (tuple(training.get(k, ())) for k in ("losses", "accuracies"))
+            training = Training(training["objective"], training["examples"], losses, accuracies)
+        return Stage(**known, training=training)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuned generator.
+
+    Attributes:
+        folder: The adapter's folder.
+        stages: What was done.
+        problems: How many problems it was tuned on.
+        too_long: How many problems were left out because the model has no room for the prompt.
+    """
+
+    folder: Path
+    stages: tuple[Stage, ...]
+    problems: int
+    too_long: int
+
+
+def tune(
+    problems: Sequence[LabelledProblem],
+    plan: TuningPlan,
+    judge: Judge,
+    out: Path,
+    *,
+    judge_name: str = "judge",
+    cache: JudgeCache | None = None,
+    overwrite: bool = False,
+) -> Tuned:
+    """Tune a generator of rubrics.
+
+    Args:
+        problems: The problems; with labels that differ where these give the reward.
+        plan: How to tune.
+        judge: Scores responses by the rubrics, or the rubrics themselves (meta-judge).
+        out: The folder of the adapter to write.
+        judge_name: What progress calls the judge.
+        cache: Where judgements are kept.
+        overwrite: Whether to begin anew where the folder is already there.
+
+    Returns:
+        The adapter, and what was done.
+
+    Raises:
+        DataError: If the folder cannot be written or comes from another run.
+        ModelError: If there is nothing to train on, or training fails.
+        OptionError: If TRL or PEFT is not installed.
+    """
+    require_trainers()
+    with locked(out):
+        run = _Run(problems, plan, judge, out, judge_name, cache)
+        run.open(overwrite)
+        return run.tune()
+
+
+class _Run:
+    """One run of tuning, which finds what an earlier one has left."""
+
+    def __init__(
+        self,
+        problems: Sequence[LabelledProblem],
+        plan: TuningPlan,
+        judge: Judge,
+        out: Path,
+        judge_name: str,
+        cache: JudgeCache | None,
+    ) -> None:
+        self._given, self._plan, self._judge, self._out = problems, plan, judge, out
+        self._judge_name, self._cache = judge_name, cache
+        self._stages_folder = out / "stages"
+        self._made_by = {
+            "plan": plan.to_json(),
+            "problems": _digest([[p.question, p.responses, p.labels] for p in problems]),
+            "judge": dict(description_of(judge, judge_name)),
+            "rubric_form": judge.rubric_form,
+        }
+
+    def open(self, overwrite: bool) -> None:
+        """Make the folder ready.
+
+        Raises:
+            DataError: If it was made by another run, or cannot be written.
+        """
+        path = self._stages_folder / "run.json"
+        try:
+            if overwrite and path.exists():
+                shutil.rmtree(self._out)
+            if path.exists():
+                if read_json(path) != json.loads(json.dumps(self._made_by)):
+                    raise DataError(
+                        f"{self._out} comes from another run (other data, judge or options): "
+                        f"{_REMEDY}."
+                    )
+                return
+            if self._out.exists() and (not self._out.is_dir() or any(self._out.iterdir())):
+                raise DataError(f"{self._out} is there already and no tuning: give another --out.")
+            self._stages_folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, (json.dumps(self._made_by, indent=2) + "\n").encode())
+        except (OSError, ValueError) as error:
+            raise DataError(f"Cannot use {self._out}: {error}.") from error
+
+    def tune(self) -> Tuned:
+        """Go through the stages."""
+        stages: list[Stage] = []
+        adapter: Path | None = None
+        names = ["supervised", *(f"round {number + 1}" for number in range(self._plan.rounds))]
+        for number, name in enumerate(names):
+            stage, trained = self._stage(number, name, adapter)
+            stages.append(stage)
+            adapter = trained or adapter
+        if adapter is None:
+            raise ModelError(_nothing_to_train_on(stages))
+        tuned = Tuned(self._out, tuple(stages), len(self._given), self._too_long(stages))
+        self._publish(adapter, tuned)
+        return tuned
+
+    def _stage(self, number: int, name: str, start: Path | None) -> tuple[Stage, Path | None]:
+        """Do one stage, or read what an earlier run has left of it.
+
+        Returns:
+            What was done, and the folder of the adapter; None if nothing was trained.
+        """
+        folder = self._stages_folder / name.replace(" ", "-")
+        record = self._stages_folder / f"{folder.name}.json"
+        if record.exists():
+            stage = self._read_record(record)
+            return stage, folder if stage.training is not None else None
+        generator = self._plan.base if start is None else str(start)
+        language_model = load_language_model(generator, self._plan.device, self._plan.dtype)
+        draw = replace(self._plan.draw, seed=self._plan.draw.seed + 1_000_003 * number)
+        problems, prompts = encode_prompts(
+            language_model, self._given, self._plan.shown, draw.max_tokens
+        )
+        if not problems:
+            raise ModelError(
+                f"Tuning {self._plan.base!r}: it reads {language_model.max_tokens} tokens, too few "
+                f"for any of the prompts and a rubric of {draw.max_tokens}; lower --max-tokens, or "
+                "pass --no-responses."
+            )
+        candidates = draw_candidates(
+            language_model,
+            problems,
+            prompts,
+            draw,
+            self._stages_folder / f"{folder.name}.candidates.jsonl",
+            {"generator": language_model.fingerprint, "draw": asdict(draw), **self._made_by},
+            name,
+        )
+        rewards = self._rewards(problems, candidates)
+        self._write_rewards(folder.name, problems, rewards)
+        encode = _Encoder(language_model)
+        choose = self._examples if number == 0 else self._pairs
+        examples, unused = choose(prompts, candidates, rewards, encode)
+        del language_model, encode  # training loads a copy of its own
+        training = self._train(number, examples, folder, start)
+        valid = [[each for each in row if each.value is not None] for row in rewards]
+        every = [reward for row in valid for reward in row]
+        stage = Stage(
+            name=name,
+            problems=len(problems),
+            candidates=sum(map(len, candidates)),
+            valid=len(every),
+            dropped=sum(len(row) < FEWEST_VALID for row in valid),
+            unused=unused,
+            mean_reward=mean_value(every),
+            training=training,
+        )
+        self._write(record, stage.to_json())
+        return stage, folder if training is not None else None
+
+    def _rewards(
+        self, problems: Sequence[LabelledProblem], candidates: Sequence[Sequence[Candidate]]
+    ) -> list[list[Reward]]:
+        reward = rewards_by_labels if self._plan.reward == LABELS else rewards_by_meta_judge
+        return reward(problems, candidates, self._judge, name=self._judge_name, cache=self._cache)
+
+    def _examples(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        candidates: Sequence[Sequence[Candidate]],
+        rewards: Sequence[Sequence[Reward]],
+        encode: Callable[[str], tuple[int, ...]],
+    ) -> tuple[list[Example], int]:
+        """The best rubric of each problem, where it is better than one that says nothing."""
+        examples, unused = [], 0
+        for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
+            if _valid(given) < FEWEST_VALID:
+                continue
+            best = best_of(given)
+            value = None if best is None else given[best].value
+            if best is None or value is None or (self._plan.reward == LABELS and value <= CHANCE):
+                unused += 1
+                continue
+            # What is learnt is the rubric, in the form that is asked for, and no text around it.
+            examples.append(Example(prompt, encode(write_items(written[best].items))))
+        return examples, unused
+
+    def _pairs(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        candidates: Sequence[Sequence[Candidate]],
+        rewards: Sequence[Sequence[Reward]],
+        encode: Callable[[str], tuple[int, ...]],
+    ) -> tuple[list[Preference], int]:
+        """The best against the worst rubric of each problem, of similar length."""
+        pairs, unused = [], 0
+        for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
+            if _valid(given) < FEWEST_VALID:
+                continue
+            chosen = best_against_worst(written, given, self._plan.length_ratio)
+            if chosen is None:
+                unused += 1
+                continue
+            better, worse = (encode(written[place].text) for place in chosen)
+            pairs.append(Preference(prompt, better, worse))
+        return pairs, unused
+
+    def _train(
+        self,
+        number: int,
+        examples: Sequence[Example] | Sequence[Preference],
+        folder: Path,
+        start: Path | None,
+    ) -> Training | None:
+        if not examples:
+            return None
+        plan = self._plan
+        train: Callable[..., Training] = train_supervised if number == 0 else train_preference
+        settings = plan.supervised if number == 0 else plan.preference
+        return train(
+            plan.base,
+            examples,
+            folder,
+            settings,
+            start=start,
+            device=plan.device,
+            dtype=plan.dtype,
+        )
+
+    def _publish(self, adapter: Path, tuned: Tuned) -> None:
+        """Put the last stage's adapter and its card where the user asked for them."""
+        try:
+            for name in (CONFIG, WEIGHTS, CARD):
+                write_whole(self._out / name, (adapter / name).read_bytes())
+        except OSError as error:
+            raise DataError(f"Cannot write {self._out}: {error}.") from error
+        card = {
+            "made_for": "rubrics",
+            "made_by": self._made_by,
+            "problems": sorted({each.problem for each in self._given}),
+            "too_long": tuned.too_long,
+            "stages": [stage.to_json() for stage in tuned.stages],
+        }
+        base = str(read_adapter_card(adapter).get("base", self._plan.base))
+        write_card(self._out, card, _readme(base, self._plan, tuned))
+
+    def _too_long(self, stages: Sequence[Stage]) -> int:
+        return len(self._given) - stages[0].problems
+
+    def _read_record(self, path: Path) -> Stage:
+        try:
+            return Stage.from_json(read_json(path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"Cannot read {path} ({error}): {_REMEDY}.") from error
+
+    def _write_rewards(
+        self,
+        name: str,
+        problems: Sequence[LabelledProblem],
+        rewards: Sequence[Sequence[Reward]],
+    ) -> None:
+        rows = {
+            problem.problem: [
+                {key: value for key, value in vars(reward).items() if value is not None}
+                for reward in given
+            ]
+            for problem, given in zip(problems, rewards, strict=True)
+        }
+        self._write(self._stages_folder / f"{name}.rewards.json", rows)
+
+    def _write(self, path: Path, content: Any) -> None:
+        try:
+            write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+        except OSError as error:
+            raise DataError(f"Cannot write {path}: {error}.") from error
+
+
+class _Encoder:
+    """Turns what the generator is to write into token ids."""
+
+    def __init__(self, language_model: LanguageModel) -> None:
+        self._language_model = language_model
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        return encode_completion(self._language_model, text)
+
+
+def _valid(rewards: Sequence[Reward]) -> int:
+    return sum(reward.value is not None for reward in rewards)
+
+
+def _nothing_to_train_on(stages: Sequence[Stage]) -> str:
+    first = stages[0]
+    return (
+        f"There is nothing to tune on: of {first.problems} problems, {first.dropped} have fewer "
+        f"than {FEWEST_VALID} valid rubrics of {first.candidates // max(first.problems, 1)}, and "
+        f"{first.unused} no rubric better than chance. Give more problems or candidates, or a "
+        "larger generator."
+    )
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _readme(base: str, plan: TuningPlan, tuned: Tuned) -> str:
+    """Write the card for people."""
+    lines = [
+        "# Generator of rubrics",
+        "",
+        f"A LoRA adapter of `{base}` that writes rubrics for responses to a problem.",
+        f"Made by `inspector rubric tune` from {tuned.problems} problems; reward: {plan.reward}.",
+        "",
+        "| stage | problems | valid rubrics | dropped | unused | mean reward | trained on | loss |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for stage in tuned.stages:
+        reward = "-" if stage.mean_reward is None else f"{stage.mean_reward:.3f}"
+        training = stage.training
+        trained = "0" if training is None else str(training.examples)
+        loss = "-"
+        if training is not None:
+            loss = f"{training.losses[0]:.3f} to {training.losses[-1]:.3f}"
+        lines.append(
+            f"| {stage.name} | {stage.problems} | {stage.valid} of {stage.candidates} | "
+            f"{stage.dropped} | {stage.unused} | {reward} | {trained} | {loss} |"
+        )
+    lines += [
+        "",
+        "Dropped: problems with fewer than two valid rubrics. Unused: no reward above chance, or "
+        "no two rubrics of similar length that differ in reward.",
+        "Rewards are of the problems that it was tuned on; `inspector rubric eval --leave-out` "
+        "this folder measures it on others. `card.json` lists the problems and all options.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -9,8 +9,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.agreement.bootstrap import Estimate, estimate, resamples_of
-from inspector_plugin.agreement.statistics import STATISTICS, Pairs, statistics_of
+from inspector_plugin.agreement.bootstrap import Estimate, estimate, resampled
+from inspector_plugin.agreement.statistics import STATISTICS, PairCounts, Pairs
 from inspector_plugin.schema.criteria import BINARY, MULTICLASS, Scale, common_scale
 from inspector_plugin.schema.records import CriterionScore, Judgement
 from inspector_plugin.schema.roscoe import in_table_order
@@ -81,14 +81,37 @@ def agreement(
     if len(joined) < 2:
         return Agreement(len(joined), dict.fromkeys(STATISTICS), pairs.scale)
     codes = _cluster_codes([cluster for _, _, cluster in joined])
-    draws = [statistics_of(pairs.take(rows)) for rows in resamples_of(codes, seed, resamples)]
-    drawn = np.array(draws, dtype=np.float64).reshape(len(draws), len(STATISTICS))
-    values = statistics_of(pairs)
-    return Agreement(
-        len(joined),
-        {name: estimate(values[i], drawn[:, i]) for i, name in enumerate(STATISTICS)},
-        pairs.scale,
-    )
+    estimates = estimates_of(pairs, codes, STATISTICS, seed=seed, resamples=resamples)
+    return Agreement(len(joined), estimates, pairs.scale)
+
+
+def estimates_of(
+    pairs: Pairs,
+    problems: NDArray[np.intp],
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Estimate | None]:
+    """Compute statistics of pairs with their intervals; see `agreement`.
+
+    Args:
+        pairs: The pairs, at least one.
+        problems: The number of each pair's problem, from 0, [n].
+        names: Which statistics, of `ALL_STATISTICS`.
+        seed: Seed of the bootstrap.
+        resamples: Number of resamples; 0 gives values without intervals.
+    """
+    counts = PairCounts(pairs, problems)
+    values = counts.statistics(names)[0]
+    drawn = resampled(
+        lambda weights: counts.statistics(names, weights),
+        counts.problems,
+        counts.cells,
+        seed,
+        resamples,
+    ).reshape(-1, len(names))
+    return {name: estimate(float(values[i]), drawn[:, i]) for i, name in enumerate(names)}
 
 
 def agreement_by_criterion(
@@ -151,6 +174,7 @@ def _make_pairs(joined: Sequence[tuple[CriterionScore, CriterionScore]]) -> Pair
         np.array([_share(score) for score in judges], dtype=np.float64),
         np.array([_share(score) for score in references], dtype=np.float64),
         chosen,
+        None if scale is None else float(scale.maximum - scale.minimum),
     )
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+Id = TypeVar("Id", bound=Hashable)
 
 # What our tasks and lm_eval's own put around a problem, in lower case without quotes.
 _TEMPLATES = re.compile(
@@ -68,10 +72,32 @@ def problem_names(ids: Sequence[str], questions: Sequence[str]) -> list[str]:
     Returns:
         For each row the id of the first row with the same problem.
     """
-    marks = [*(("id", id_) for id_ in ids), *(("words", problem_key(q)) for q in questions)]
+    return joined_problems(ids, [problem_key(question) for question in questions])[0]
+
+
+def joined_problems(ids: Sequence[Id], keys: Sequence[str]) -> tuple[list[Id], NDArray[np.intp]]:
+    """Say which rows share a problem; see `problem_names`.
+
+    Args:
+        ids: What names each row's problem.
+        keys: The `problem_key` of each row.
+
+    Returns:
+        For each row the id of the first row with the same problem, and the problem's number, in
+        the order in which problems first occur.
+    """
+    marks = [*(("id", id_) for id_ in ids), *(("words", key) for key in keys)]
     nodes = {mark: node for node, mark in enumerate(dict.fromkeys(marks))}
-    edges = np.array([nodes[mark] for mark in marks]).reshape(2, -1)
+    edges = np.array([nodes[mark] for mark in marks], dtype=np.intp).reshape(2, -1)
     graph = coo_array((np.ones(len(ids)), edges), shape=(len(nodes), len(nodes)))
     _, components = connected_components(graph, directed=False)
-    first: dict[int, str] = {}
-    return [first.setdefault(components[nodes["id", id_]], id_) for id_ in ids]
+    first: dict[int, int] = {}
+    names: list[Id] = []
+    codes = np.empty(len(ids), dtype=np.intp)
+    for row, id_ in enumerate(ids):
+        component = int(components[edges[0, row]])
+        if component not in first:
+            first[component] = len(names)
+            names.append(id_)
+        codes[row] = first[component]
+    return [names[code] for code in codes], codes

@@ -27,10 +27,13 @@ from inspector_plugin.errors import CriteriaError, DataError, one_of
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import Judgement
 from inspector_plugin.schema.roscoe import ROSCOE
+from inspector_plugin.schema.rubrics import ItemVerdict
 
 RESPONSE_FIELDS = ("response", "prediction")
 CRITERION_FIELDS = ("criterion", "aspect")
 JUDGEMENTS = "judgements"
+# Who scored a short row, where a file has the scores of several people.
+ANNOTATOR = "annotator"
 
 Row = TypeVar("Row")
 
@@ -49,6 +52,7 @@ class StoredScore:
         scale: The scale of the score; None where the file does not say: the criterion's own.
         fingerprint: That of the criterion; None where the file does not say.
         explanation: What was said in support of it.
+        items: The verdicts on the items of a rubric, by key of the item, where the file has them.
         where: Where it stands, such as "scores.jsonl, line 3".
     """
 
@@ -61,6 +65,7 @@ class StoredScore:
     scale: Scale | None = None
     fingerprint: str | None = None
     explanation: str | None = None
+    items: Mapping[str, ItemVerdict] | None = None
     where: str = ""
 
     def misfit(self, criterion: Criterion) -> str | None:
@@ -177,13 +182,15 @@ def read_stored_rows(
         DataError: If the file is malformed, holds no scores of that judge, or holds those of
             several and none is named.
     """
-    scales = _ScalesOfVersion1(Path(path))
+    scales = ScalesOfVersion1(Path(path))
     judges: set[str] = set()
     found = False
     for number, line in read_rows(path):
         where = f"{path}, line {number}"
         for row in rows_of(line, where):
             if JUDGEMENTS not in row:
+                if not _is_chosen_annotator(row, judges, scored_by, where):
+                    continue
                 found = True
                 yield row, [_short_row(row, where)]
                 continue
@@ -262,7 +269,7 @@ def _judgement_row(
     judge: str,
     judgement: Judgement,
     where: str,
-    scales: _ScalesOfVersion1,
+    scales: ScalesOfVersion1,
 ) -> Iterator[StoredScore]:
     question = text_field(row, ("question",), where)
     response, missing = response_field(row, RESPONSE_FIELDS, where)
@@ -286,6 +293,7 @@ def _judgement_row(
             scale=scale,
             fingerprint=score.fingerprint,
             explanation=score.explanation,
+            items=score.items,
             where=where,
         )
 
@@ -311,18 +319,36 @@ def _chosen(
 ) -> list[str]:
     if scored_by is not None:
         return [scored_by] if scored_by in by_judge else []
+    _require_one(judges, where)
+    return list(by_judge)
+
+
+def _is_chosen_annotator(
+    row: Mapping[str, Any], judges: set[str], scored_by: str | None, where: str
+) -> bool:
+    """Whether a short row is by whoever is asked for; one that names nobody always is."""
+    if row.get(ANNOTATOR) is None:
+        return True
+    annotator = str(row[ANNOTATOR])
+    judges.add(annotator)
+    if scored_by is None:
+        _require_one(judges, where)
+    return scored_by in (None, annotator)
+
+
+def _require_one(judges: set[str], where: str) -> None:
     if len(judges) > 1:
         raise DataError(
             f"{where}: there are scores by {', '.join(sorted(judges))}; say whose to take with "
             "--scored-by NAME (of the judge recorded: scored_by=NAME)."
         )
-    return list(by_judge)
 
 
-class _ScalesOfVersion1:
+class ScalesOfVersion1:
     """Files of version 1 name no scale in their rows: OUT.run.json says which labels they have."""
 
     def __init__(self, path: Path) -> None:
+        """Name the file of scores; what stands beside it is read when it is needed."""
         self._run_file = run_file(path)
         self._judges: Mapping[str, Any] | None = None
 

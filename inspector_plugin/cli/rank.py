@@ -1,0 +1,108 @@
+"""`inspector rank`: which of several models is better, and whether the sample can tell."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from inspector_plugin.agreement.ranking import RankAgreement, Ranking, rank_agreement, rank_models
+from inspector_plugin.cli import flags
+from inspector_plugin.cli.judged_files import (
+    TOTAL,
+    JudgedFiles,
+    add_file_flags,
+    read_judged_files,
+)
+from inspector_plugin.errors import DataError
+from inspector_plugin.report.document import Document, Section
+from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
+from inspector_plugin.report.ranking import ranking_section
+
+
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "rank",
+        help="rank models by their scores",
+        description="Rank models by a judge's scores: means and win rates with intervals, a paired "
+        "bootstrap test of every pair with Holm's correction, and the rank correlation with the "
+        "reference's ranking. Says which models the sample cannot tell apart, and how many "
+        "problems would. Models come from the rows' field model, or from one file for each.",
+    )
+    add_file_flags(parser)
+    parser.add_argument(
+        "--resamples",
+        type=flags.positive,
+        metavar="N",
+        help="resamples of the bootstrap (default: 10000, or what many pairs or problems ask for)",
+    )
+    flags.add_seed_flag(parser)
+    parser.add_argument("--format", choices=OUTPUT_FORMATS, default="table", help="default: table")
+    parser.set_defaults(run_command=run_rank)
+
+
+def run_rank(options: argparse.Namespace) -> int:
+    """Rank the models."""
+    files = read_judged_files(options)
+    sections, content = [], []
+    for judge in files.judges:
+        keys = files.keys_of(judge)
+        for key in [*keys, *([TOTAL] if files.has_total(judge) else [])]:
+            ranking = _rank(files, judge, key, options)
+            agreement = _agreement(files, judge, key, options.seed)
+            title = f"{key} by {judge}"
+            sections.append(ranking_section(title, ranking, agreement, files.reference))
+            content.append(
+                {
+                    "judge": judge,
+                    "criterion": key,
+                    "reference": files.reference,
+                    "ranking": ranking,
+                    "agreement": agreement,
+                }
+            )
+        notes = list(files.notes(judge))
+        if notes:
+            sections.append(Section(f"notes on {judge}", f"Notes on {judge}", "\n".join(notes)))
+    document = Document("Ranking of models", [("files", ", ".join(options.files))], sections)
+    print_document(document, {"rankings": content}, options.format)
+    return 0
+
+
+def _rank(files: JudgedFiles, judge: str, key: str, options: argparse.Namespace) -> Ranking:
+    values, models = files.values(judge, key), files.models
+    chosen = ~np.isnan(values.scores) & (models != "")
+    names = sorted(set(models[chosen].tolist()))
+    if len(names) < 2:
+        found = f"only the model {names[0]}" if names else "no model"
+        raise DataError(
+            f"{key} by {judge}: {found} has scores, and a ranking takes two; give a file for each "
+            "model, MODEL=FILE, or rows with a field 'model'."
+        )
+    return rank_models(
+        values.scores[chosen],
+        models[chosen].tolist(),
+        files.table.problem_codes[chosen],
+        seed=options.seed,
+        resamples=options.resamples,
+    )
+
+
+def _agreement(files: JudgedFiles, judge: str, key: str, seed: int) -> RankAgreement | None:
+    if files.reference is None:
+        return None
+    is_total = key == TOTAL and not files.is_outcome
+    if is_total and not files.has_total(files.reference):
+        return RankAgreement(0, reason=f"{files.reference} has no total")
+    reference = files.reference_values(key)
+    if reference is None:
+        return RankAgreement(0, reason=f"{files.reference} has no scores on {key}")
+    chosen = files.models != ""
+    return rank_agreement(
+        files.values(judge, key).scores[chosen],
+        reference.scores[chosen],
+        files.models[chosen].tolist(),
+        files.table.problem_codes[chosen],
+        seed=seed,
+    )

@@ -183,9 +183,8 @@ def score(
         InspectorError: If a row or a criterion cannot be used, or the judge cannot go on.
     """
     form = RequestForm(criteria=_criteria(criteria), dataset=dataset)
-    made = make_requests(
-        ((f"rows[{place}]", row) for place, row in enumerate(_records(rows))), form
-    )
+    records = ((f"rows[{place}]", row) for place, row in enumerate(_records(rows)))
+    made = list(make_requests(records, form))
     name = name or judge.spec or type(judge).__name__
     with opened_cache(cache) as opened:
         requests = [row.request for row in made]

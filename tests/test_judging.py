@@ -112,7 +112,8 @@ def test_what_the_judge_cannot_judge_never_reaches_it() -> None:
     assert [tuple(judgement.scores) for judgement in judged[:2]] == [KEYS, KEYS]
     assert judge.calls == [[replace(asked[0], criteria=(ROSCOE[3],))]]
     assert judged[2].scores["logicality"].fingerprint == ROSCOE[1].fingerprint
-    assert cannot_judge(judge, asked) == Counter({"no probe for it": 3, "no probe for mine": 1})
+    pairs = Counter((each, request.dataset) for request in asked for each in request.criteria)
+    assert cannot_judge(judge, pairs) == Counter({"no probe for it": 3, "no probe for mine": 1})
 
 
 def test_a_judge_on_1_5_leaves_other_scales_unscored() -> None:

@@ -232,6 +232,7 @@ def test_unscored_rows_are_counted_and_hostile_text_is_not_printed(
         "scale": [1, 5],
         "unscored": {"the response is empty": 1, "\x1b[31mno digit in [red]x": 1},
         "flags": {},
+        "flagged": 0,
     }
     scores = [line["judgements"]["digit"]["scores"]["fluency"] for line in read()]
     assert [each.get("reason") for each in scores[:3]] == [None, None, "the response is empty"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
+from collections.abc import Sequence
 
 import yaml
 
@@ -17,6 +18,7 @@ from inspector_plugin.schema.criteria_files import (
     parse_criteria,
     read_criteria_file,
 )
+from inspector_plugin.schema.rubrics import RubricItem
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -81,7 +83,21 @@ def _print(criterion: Criterion) -> None:
     anchors = [f"{label}: {text}" for label, text in criterion.anchors.items()]
     for text in (criterion.definition, *anchors, f"fingerprint {criterion.fingerprint}"):
         print(textwrap.fill(plain(text), WIDTH, initial_indent="  ", subsequent_indent="     "))
+    for text in item_lines(criterion.items):
+        print(textwrap.fill(plain(text), WIDTH, initial_indent="  ", subsequent_indent="     "))
+    if criterion.instances:
+        print(f"  items for {len(criterion.instances)} problems")
+
+
+def item_lines(items: Sequence[RubricItem]) -> list[str]:
+    """Write the items of a rubric, each with its anchors, as lines that are not yet plain."""
+    lines = []
+    for item in items:
+        lines.append(f"{item.key} ({item.kind}, weight {item.weight:g}): {item.text}")
+        lines += [f"  {rating}: {text}" for rating, text in (item.anchors or {}).items()]
+    return lines
 
 
 def _file_row(criterion: Criterion) -> dict[str, object]:
-    return {**criterion.to_json(), "anchors": dict(criterion.anchors)}
+    row = criterion.to_json()
+    return row if criterion.is_rubric else {**row, "anchors": dict(criterion.anchors)}

@@ -15,6 +15,7 @@ from inspector_plugin.judges.lager.options import LagerOptions
 from inspector_plugin.judges.prompt.options import PromptOptions
 from inspector_plugin.plugins.options import JudgeSpec, Option, OptionValue, options_of
 from inspector_plugin.plugins.registry import JudgeRegistry
+from inspector_plugin.schema.flags import DroppedFlags
 
 SPEC_HELP = "name, or name:key=value,key=value; `inspector judges` lists them"
 CRITERIA_HELP = (
@@ -40,11 +41,24 @@ _DECLARED = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes flags by their whole names only."""
+    """A parser that takes flags by their whole names only.
+
+    Attributes:
+        bare_flags: Flags that take their value by "=" and may stand without one, which argparse
+            would take from the argument that follows.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
+        self.bare_flags: set[str] = set()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; a bare flag has an empty value."""
+        given = sys.argv[1:] if args is None else list(args)
+        end = given.index("--") if "--" in given else len(given)
+        given[:end] = [f"{each}=" if each in self.bare_flags else each for each in given[:end]]
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, and how to get help."""
@@ -169,6 +183,18 @@ def add_dataset_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", metavar="NAME", help="the data set of rows that name none")
 
 
+def add_drop_flagged_flag(parser: Parser) -> None:
+    """Add --drop-flagged, with or without the flags that it means."""
+    parser.bare_flags.add("--drop-flagged")
+    parser.add_argument(
+        "--drop-flagged",
+        type=DroppedFlags.parse,
+        metavar="FLAG,...",
+        help="leave flagged scores out: --drop-flagged all of them, --drop-flagged=off-task those "
+        "with one of some flags",
+    )
+
+
 def add_limit_flag(parser: argparse.ArgumentParser) -> None:
     """Add --limit, a positive number."""
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N")
@@ -230,7 +256,8 @@ def check_output(
 def named_files(specs: Sequence[JudgeSpec], criteria: str | None) -> list[Path]:
     """The files that judges' options and --criteria name."""
     named = [value for spec in specs for value in spec.options.values() if isinstance(value, str)]
-    return list(_files([*named, *(criteria or "").split(",")]))
+    within = [file for spec in specs for file in named_files(spec.members, None)]
+    return [*_files([*named, *(criteria or "").split(",")]), *within]
 
 
 def _files(names: Sequence[str]) -> Iterator[Path]:

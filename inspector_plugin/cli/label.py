@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inspector_plugin.cli import flags
-from inspector_plugin.cli.score import (
-    add_form_flags,
-    describe_run,
-    read_form,
-    warn_of_unscored,
-)
-from inspector_plugin.data.requests import read_requests
+from inspector_plugin.cli.row_flags import add_form_flags, read_form
+from inspector_plugin.cli.score import describe_run, warn_of_unscored
+from inspector_plugin.data.inputs import InputRows
+from inspector_plugin.data.requests import RequestRow
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.run import judge_all
@@ -62,7 +59,7 @@ def run_label(options: argparse.Namespace) -> int:
     spec, registry = JudgeSpec.parse(options.judge), make_registry()
     flags.check_output(options.out, options.file, specs=[spec], criteria=options.criteria)
     form = read_form(options)
-    rows = read_requests(options.file, form, options.limit)
+    rows = InputRows([options.file], form, options.limit)
     known = {option.name for option in registry.get(spec.name).backend.option_list}
     if options.dry_run and "dry_run" not in known:
         raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
@@ -81,14 +78,20 @@ def run_label(options: argparse.Namespace) -> int:
             usage = total_usage(estimated)
             print(f"estimate, without the provider's prefix cache: {usage}")
             return 0
-        judged = score_to_file(
+        judged: list[Judgement] = []
+
+        def keep(row: RequestRow, judgements: Mapping[str, Judgement]) -> None:
+            judged.append(judgements[spec.name])
+
+        score_to_file(
             rows,
             judges,
             options.out,
-            describe_run(options, form, judges, [spec]),
+            describe_run(rows, form, judges, [spec]),
             overwrite=options.overwrite,
+            on_row=keep,
             cache=cache,
-        )[spec.name]
+        )
     return _print(spec.name, judged, options.out)
 
 

@@ -35,6 +35,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     parser.add_argument(
         "--row", type=flags.positive, default=1, metavar="N", help="which one, from 1 (default: 1)"
     )
+    flags.add_drop_flagged_flag(parser)
     parser.set_defaults(run_command=run_show)
 
 
@@ -43,8 +44,9 @@ def run_show(options: argparse.Namespace) -> int:
     row, where = _find(options.file, options.row)
     _print_text("Problem", text_field(row, ("question",), where))
     _print_text("Response", response_field(row, RESPONSE_FIELDS, where)[0])
+    dropped = options.drop_flagged
     for name, judgement in judgements_of(row, where).items():
-        _print_judgement(name, judgement)
+        _print_judgement(name, judgement if dropped is None else dropped.without(judgement))
     return 0
 
 

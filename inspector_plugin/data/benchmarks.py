@@ -30,6 +30,8 @@ class Benchmark:
         fields: The fields of text that every row has to have.
         subset_field: The field by which the rows of a subset are told from others.
         marks: What a field has to contain, because lm_eval looks for the answer there.
+        log_tasks: Patterns of the names of all lm_eval tasks over its documents, whose sample logs
+            can be judged as ours can.
     """
 
     question: str
@@ -38,6 +40,7 @@ class Benchmark:
     fields: tuple[str, ...]
     subset_field: str | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
+    log_tasks: tuple[str, ...] = ()
 
 
 class Question:
@@ -92,6 +95,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         tasks=("gsm8k_inspector",),
         files={"train": "gsm8k/train", "test": "gsm8k/test"},
         fields=("question", "answer"),
+        log_tasks=("gsm8k", "gsm8k_*"),
     ),
     "math": Benchmark(
         question="problem",
@@ -100,11 +104,13 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         fields=("problem", "solution", "type"),
         subset_field="type",
         marks={"solution": "\\boxed"},
+        log_tasks=("hendrycks_math*", "minerva_math*", "math_inspector*", "leaderboard_math*"),
     ),
     "gpqa": Benchmark(
         question=_GPQA_QUESTION,
         tasks=("gpqa_inspector_main",),
         files={"train": "gpqa/{subset}"},
         fields=("Question", "Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3))),
+        log_tasks=("gpqa_*",),
     ),
 }

@@ -8,7 +8,8 @@ from typing import Any
 
 from inspector_plugin.errors import DataError
 
-_ORIGIN: tuple[str, ...] = ("id", "dataset")
+# What lines of a judge say of a response beside its judgement.
+ORIGIN: tuple[str, ...] = ("id", "dataset")
 _FIELDS = frozenset({"doc_id", "doc", "resps", "filtered_resps", "filter"})
 
 
@@ -17,31 +18,12 @@ def is_sample_log(row: Mapping[str, Any]) -> bool:
     return row.keys() >= _FIELDS
 
 
-def with_problem(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Give a line of a sample log the fields `question` and `response`, where it lacks them.
-
-    Args:
-        row: The line.
-        where: Where it stands, for error messages.
-
-    Raises:
-        DataError: If its document has no field `question`.
-    """
-    if "question" in row:
-        return dict(row)
-    document = row["doc"]
-    question = document.get("question") if isinstance(document, Mapping) else None
-    if not isinstance(question, str):
-        raise DataError(
-            f"{where}: this is a line of an lm_eval sample log, and its doc has no text "
-            "'question'; write rows of question (from doc) and response (resps[0][0]), or judge "
-            "while lm_eval runs: inspector run."
-        )
-    try:
-        response = row["resps"][0][0]
-    except (TypeError, LookupError):
-        response = None
-    return {"id": str(row["doc_id"]), "question": question, "response": response, **row}
+def holds_judgements(row: Mapping[str, Any]) -> bool:
+    """Whether a line of a sample log is that of a judge, not of one of lm_eval's filters."""
+    filtered = row["filtered_resps"]
+    return isinstance(filtered, list) and any(
+        entry is not None for judged in filtered[:1] for entry in _entries(judged)[:1]
+    )
 
 
 def judged_rows(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -63,7 +45,7 @@ def judged_rows(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             for response, entry in zip(responses, _entries(judged), strict=False):
                 if entry is None:
                     return
-                origin = {name: entry.pop(name) for name in _ORIGIN if name in entry}
+                origin = {name: entry.pop(name) for name in ORIGIN if name in entry}
                 yield {
                     **origin,
                     "question": entry.pop("question"),

@@ -6,28 +6,37 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
+from inspector_plugin.data.conversations import (
+    NO_REPLY,
+    is_conversation,
+    question_of,
+    reply_of,
+)
 from inspector_plugin.data.files import require_ordinary
 from inspector_plugin.errors import DataError
 
+_BYTES_AT_ONCE = 2**20
 
-def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+
+def read_rows(
+    path: str | Path, on_bad: Callable[[str], None] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read the objects of a JSONL file, one by one.
 
     Args:
         path: A .jsonl file, or a .jsonl.gz file.
+        on_bad: Takes what is wrong with a line that is not a JSON object, which is then left out.
 
     Yields:
         The number of the line, from 1, and the object that stands there. Blank lines are left
         out.
 
     Raises:
-        DataError: If the file cannot be read, or a line is not a JSON object.
+        DataError: If the file cannot be read, or a line is not a JSON object and nothing takes it.
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
@@ -35,18 +44,35 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         require_ordinary(path)
         with opener(path, "rt", encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _parse(line, f"{path}, line {number}")
+                if number == 1:
+                    line = line.removeprefix("\ufeff")
+                if not line or line.isspace():
+                    continue
+                try:
+                    row = _parse(line, f"{path}, line {number}")
+                except DataError as error:
+                    if on_bad is None:
+                        raise
+                    on_bad(str(error))
+                else:
+                    yield number, row
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = jsonlines.Reader([line], loads=json.loads).read(type=dict)
+        row = json.loads(line)
     # JSON nested too deeply for the parser ends in a RecursionError.
-    except (jsonlines.InvalidLineError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        if not line.endswith("\n"):
+            raise DataError(
+                f"{where}: not a JSON object: the file ends in the middle of this line; finish "
+                "the run that writes it, or remove the line."
+            ) from error
         raise DataError(f"{where}: not a JSON object; every line must be one.") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: not a JSON object; every line must be one.")
     return row
 
 
@@ -56,15 +82,21 @@ def file_sha256(path: str | Path) -> str:
     Raises:
         DataError: If the file cannot be read.
     """
+    digest = hashlib.sha256()
     try:
         require_ordinary(Path(path))
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        with open(path, "rb") as file:
+            while block := file.read(_BYTES_AT_ONCE):
+                digest.update(block)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
+    return digest.hexdigest()
 
 
 def text_field(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     """Return the text of the first of several fields that a row has.
+
+    A list of one text is read as its text, and a conversation as what is asked in it.
 
     Args:
         row: The row.
@@ -77,12 +109,15 @@ def text_field(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> st
     for name in names:
         if name in row:
             value = row[name]
-            if not isinstance(value, str):
+            if isinstance(value, str):
+                return value
+            text = _asked(value)
+            if text is None:
                 kind = type(value).__name__
                 raise DataError(f"{where}: field {name!r} must be text, not {kind}.")
-            return value
+            return text
     wanted = " or ".join(repr(name) for name in names)
-    raise DataError(f"{where}: field {wanted} is missing; it has {sorted(row)}.")
+    raise DataError(f"{where}: field {wanted} is missing; it has {sorted(map(str, row))}.")
 
 
 def response_field(
@@ -90,7 +125,8 @@ def response_field(
 ) -> tuple[str, str | None]:
     """Return a row's response, which may lack what can be judged.
 
-    A list of one text, as some tools write, is read as its text.
+    A list of one text, as some tools write, is read as its text; a conversation as the
+    assistant's last reply.
 
     Args:
         row: The row.
@@ -103,12 +139,27 @@ def response_field(
     Raises:
         DataError: If the row has none of the fields.
     """
-    found = [name for name in names if name in row]
-    value = row[found[0]] if found else text_field(row, names, where)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
+    for name in names:
+        if name in row:
+            return _replied(row[name])
+    return text_field(row, names, where), None
+
+
+def _asked(value: Any) -> str | None:
+    if is_conversation(value):
+        return question_of(value)
+    is_one_text = isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)
+    return value[0] if is_one_text else None
+
+
+def _replied(value: Any) -> tuple[str, str | None]:
     if isinstance(value, str):
         return value, None
+    if is_conversation(value):
+        reply = reply_of(value)
+        return ("", NO_REPLY) if reply is None else (reply, None)
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
+        return _replied(value[0])
     if value is None:
         return "", "the response is missing (null)"
     return "", f"the response is not text but of type {type(value).__name__}"

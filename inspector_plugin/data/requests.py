@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.data.eval_logs import is_sample_log, with_problem
-from inspector_plugin.data.jsonl import read_rows, response_field, text_field
+from inspector_plugin.data.jsonl import response_field, text_field
+from inspector_plugin.data.rubrics import for_problem
 from inspector_plugin.data.stored_scores import JUDGEMENTS, RESPONSE_FIELDS
 from inspector_plugin.errors import DataError, one_of
 from inspector_plugin.schema.criteria import Criterion, own_rubric
 from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE
+
+
+@dataclass(frozen=True)
+class RowFields:
+    """The fields that hold what a row is made of, where they have other names than usual.
+
+    Attributes:
+        question: The field with the problem; None for `question`. In sample logs of lm_eval it may
+            also be a Jinja template over the document.
+        response: The field with the response; None for `response` or `prediction`.
+        id: The field with the problem's id; None for `id`.
+        model: The field with the name of the model that wrote the response; None for `model`.
+    """
+
+    question: str | None = None
+    response: str | None = None
+    id: str | None = None
+    model: str | None = None
+
+    def named(self, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+        """Give a row its usual fields, `question`, `response`, `id` and `model`.
+
+        Args:
+            row: The row; it keeps its other fields.
+            where: Where it stands, for error messages.
+
+        Raises:
+            DataError: If it lacks one of the fields.
+        """
+        if self == _USUAL:
+            return row
+        given = dict(row)
+        if self.question is not None:
+            given["question"] = text_field(row, (self.question,), where)
+        if self.response is not None:
+            response, missing = response_field(row, (self.response,), where)
+            given["response"] = row[self.response] if missing else response
+        for name, field_name in (("id", self.id), ("model", self.model)):
+            if field_name is not None:
+                if field_name not in row:
+                    text_field(row, (field_name,), where)  # says which fields there are
+                value = row[field_name]
+                given[name] = None if value is None else str(value)
+        return given
+
+
+_USUAL = RowFields()
 
 
 @dataclass(frozen=True)
@@ -26,12 +72,24 @@ class RequestForm:
         criterion_field: The field that names the one of `criteria` to judge a row on.
         rubric_field: The field with a row's own rubric, to judge by instead of `criteria`.
         dataset: The data set of rows that name none.
+        fields: What the fields of rows are called.
     """
 
     criteria: tuple[Criterion, ...] = ROSCOE
     criterion_field: str | None = None
     rubric_field: str | None = None
     dataset: str | None = None
+    fields: RowFields = _USUAL
+
+    def request_row(self, row: Mapping[str, Any], where: str) -> RequestRow:
+        """Make a row of what it asks of the judges; see `request`."""
+        if not isinstance(row.get(JUDGEMENTS, {}), Mapping):
+            raise DataError(
+                f"{where}: field {JUDGEMENTS!r} is not an object, so none can be added."
+            )
+        row = self.fields.named(row, where)
+        response, missing = response_field(row, RESPONSE_FIELDS, where)
+        return RequestRow(row, self._request(row, response, where), missing)
 
     def request(self, row: Mapping[str, Any], where: str) -> JudgeRequest:
         """Make the request of a row.
@@ -44,17 +102,21 @@ class RequestForm:
         Raises:
             DataError: If a field is missing or malformed.
         """
+        return self._request(row, response_field(row, RESPONSE_FIELDS, where)[0], where)
+
+    def _request(self, row: Mapping[str, Any], response: str, where: str) -> JudgeRequest:
         identifier = row.get("id")
         own = row.get("dataset") is not None
+        question = text_field(row, ("question",), where)
         return JudgeRequest(
-            question=text_field(row, ("question",), where),
-            response=response_field(row, RESPONSE_FIELDS, where)[0],
-            criteria=self._criteria(row, where),
+            question=question,
+            response=response,
+            criteria=self._criteria(row, question, where),
             dataset=text_field(row, ("dataset",), where) if own else self.dataset,
             id=None if identifier is None else str(identifier),
         )
 
-    def _criteria(self, row: Mapping[str, Any], where: str) -> tuple[Criterion, ...]:
+    def _criteria(self, row: Mapping[str, Any], question: str, where: str) -> tuple[Criterion, ...]:
         if self.rubric_field is not None:
             rubric = text_field(row, (self.rubric_field,), where)
             if not rubric.strip():
@@ -62,6 +124,9 @@ class RequestForm:
                     f"{where}: field {self.rubric_field!r} is empty; every row needs a rubric."
                 )
             return (own_rubric(rubric),)
+        return for_problem(self._chosen(row, where), question)
+
+    def _chosen(self, row: Mapping[str, Any], where: str) -> tuple[Criterion, ...]:
         if self.criterion_field is None:
             return self.criteria
         key = text_field(row, (self.criterion_field,), where)
@@ -90,47 +155,32 @@ class RequestRow:
 def read_requests(
     path: str | Path, form: RequestForm | None = None, limit: int | None = None
 ) -> list[RequestRow]:
-    """Read and check the rows of a JSONL file, plain or gzipped.
-
-    A line of an lm_eval sample log gets the fields `question` and `response`, of its document and
-    its first response.
+    """Read and check all rows of a file; `InputRows` is the same without holding them.
 
     Args:
-        path: The file.
+        path: The file: a sample log of lm_eval, JSONL, JSON, CSV or Parquet.
         form: How its rows become requests; on the criteria `roscoe` if None.
         limit: The most rows to read, from the first.
 
     Raises:
         DataError: If the file or a row is malformed, or there are no rows.
     """
-    numbered = (
-        (where, with_problem(row, where) if is_sample_log(row) else row)
-        for where, row in ((f"{path}, line {number}", row) for number, row in read_rows(path))
-    )
-    rows = make_requests(islice(numbered, limit), form)
-    if not rows:
-        raise DataError(f"{path} holds no rows to judge.")
-    return rows
+    from inspector_plugin.data.inputs import InputRows
+
+    return list(InputRows([Path(path)], form, limit))
 
 
 def make_requests(
     rows: Iterable[tuple[str, Mapping[str, Any]]], form: RequestForm | None = None
-) -> list[RequestRow]:
+) -> Iterator[RequestRow]:
     """Make the requests of rows, each given with where it stands.
 
     Raises:
         DataError: If a row is malformed.
     """
     form = form or RequestForm()
-    made = []
     for where, row in rows:
-        if not isinstance(row.get(JUDGEMENTS, {}), Mapping):
-            raise DataError(
-                f"{where}: field {JUDGEMENTS!r} is not an object, so none can be added."
-            )
-        request = form.request(row, where)
-        made.append(RequestRow(row, request, response_field(row, RESPONSE_FIELDS, where)[1]))
-    return made
+        yield form.request_row(row, where)
 
 
 def problems_of_requests(requests: Sequence[JudgeRequest]) -> list[str]:

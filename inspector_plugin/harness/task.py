@@ -13,6 +13,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from inspector_plugin.data.benchmarks import BENCHMARKS, Benchmark, Question
+from inspector_plugin.data.rubrics import require_items
 from inspector_plugin.errors import DataError, InspectorError, OptionError, one_of
 from inspector_plugin.folders import shipped_folder
 from inspector_plugin.harness import metrics, results
@@ -89,6 +90,8 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
         super().__init__(config=inherited)
         self._refuse_names_that_are_taken()
         self._question.of(self.task_docs[0])
+        questions = map(self._question.of, self.task_docs)
+        require_items(self._criteria, questions, f"task {self.task_name}")
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Load the documents: our own, from the folder that `data` names, or from the hub.
@@ -152,8 +155,9 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                 },
                 "reference": reference,
                 "defaults": dict(settings.defaults),
-                "criteria": [criterion.to_json() for criterion in self._criteria],
+                "criteria": [criterion.described() for criterion in self._criteria],
                 "dataset": self._dataset,
+                "question": self._question.text,
                 "data": self._data_source(),
                 "seed": settings.seed,
                 "resamples": settings.resamples,

@@ -34,6 +34,8 @@ _DAMAGE = (
 )
 _BUSY_SECONDS = 60.0
 _KEYS_AT_ONCE = 500
+# 32 MB: judgements come in the order of their hashes, so that each checkpoint writes many pages.
+_PAGES_BETWEEN_CHECKPOINTS = 8000
 _TABLE = """
 CREATE TABLE IF NOT EXISTS judgements (
     key TEXT PRIMARY KEY, judge TEXT NOT NULL, created REAL NOT NULL, judgement TEXT NOT NULL
@@ -83,6 +85,7 @@ class JudgeCache:
             self._database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
             self._database.execute(_TABLE)
             found = self._database.execute("PRAGMA user_version").fetchone()[0]
             if found == 1:  # its keys and judgements are of another form
@@ -132,6 +135,8 @@ class JudgeCache:
                 request.dataset,
                 [criterion.fingerprint for criterion in request.criteria],
             ]
+            if any(criterion.is_rubric for criterion in request.criteria):
+                asked.append(judge.rubric_form)
             digest.update(json.dumps(asked).encode())
             keys.append(digest.hexdigest())
         return keys
@@ -216,7 +221,8 @@ def opened_cache(enabled: bool = True) -> Iterator[JudgeCache | None]:
 
 def _may_be_had_later(score: CriterionScore) -> bool:
     is_unreadable = score.score is None and score.explanation is not None
-    return score.transient or is_unreadable
+    of_members = map(_may_be_had_later, (score.members or {}).values())
+    return score.transient or is_unreadable or any(of_members)
 
 
 def _kind(judge: Judge) -> str:

@@ -17,6 +17,7 @@ from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import Judgement, JudgeRequest
 
 _PACKAGE = "inspector_plugin"
+NO_ITEMS = "this judge does not execute the items of a rubric"
 
 
 @contextmanager
@@ -52,6 +53,8 @@ def reason_against(
     Raises:
         JudgeError: If it answers anything but a text or None.
     """
+    if criterion.is_rubric and judge.rubric_form is None:
+        return NO_ITEMS
     with calling(judge, name, "cannot_judge"):
         reason: Any = judge.cannot_judge(criterion, dataset)
     if reason is not None and not (isinstance(reason, str) and reason.strip()):

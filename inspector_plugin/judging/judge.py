@@ -22,11 +22,15 @@ class Judge(abc.ABC):
         scoring_version: Raise it when the same description comes to give other scores: cached
             judgements of another number are not used. It is not the package's version, so that an
             update does not pay again for what has not changed.
+        rubric_form: How it executes the items of a rubric, as a hash of what it asks: cached
+            judgements of another form are not used. None for a judge that knows nothing of items,
+            which is never asked to judge by a rubric that has some.
         spec: The specification that `create_judge` made it from.
     """
 
     scale: Scale | None = MULTICLASS
     scoring_version: int = 1
+    rubric_form: str | None = None
     spec: str = ""
 
     @abc.abstractmethod
@@ -99,9 +103,12 @@ class StreamingJudge(Judge):
         independent_criteria: Whether the criteria of a request are judged apart, so that one
             request for each criterion comes to the same. Each is then cached as soon as it is
             judged.
+        independent_items: Whether the items of a rubric are judged apart, too. Each verdict is
+            then cached by itself, and serves every rubric that holds the item.
     """
 
     independent_criteria: bool = False
+    independent_items: bool = False
 
     @abc.abstractmethod
     def judge_each(self, requests: Sequence[JudgeRequest]) -> JudgementGroups:

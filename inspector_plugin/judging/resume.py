@@ -23,6 +23,7 @@ from inspector_plugin.data.files import (
 )
 from inspector_plugin.errors import DataError
 
+_BYTES_AT_ONCE = 2**20
 REMEDY = "pass --overwrite to begin anew, or another --out"
 
 
@@ -55,9 +56,13 @@ class Output:
         """
         draft = self.path.with_name(self.path.name + ".draft")
         with writing(self.path):
-            with draft.open("w", encoding="utf-8") as file:
-                file.writelines(lines)
-            draft.replace(self.path)
+            try:
+                with draft.open("w", encoding="utf-8") as file:
+                    file.writelines(lines)
+                draft.replace(self.path)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
 
 
 @contextmanager
@@ -122,4 +127,13 @@ def _require_same(out: Path, made_by: Mapping[str, Any]) -> None:
 def _remove_unfinished_line(out: Path) -> None:
     """Remove what stands after the last newline: a line whose writing was interrupted."""
     with writing(out), out.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(end - _BYTES_AT_ONCE, 0)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        file.truncate(end)

@@ -9,23 +9,25 @@ that writes them down loses little when it is interrupted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from inspector_plugin.data.rubrics import NO_ITEMS_FOR_PROBLEM, has_no_items, with_own_rubrics
 from inspector_plugin.errors import JudgeError
 from inspector_plugin.judging.calls import answers, calling, reason_against
+from inspector_plugin.judging.item_questions import ItemScores, rubrics_of_one_item
 from inspector_plugin.judging.judge import Judge, StreamingJudge
 from inspector_plugin.judging.validate import completed, description_of
 from inspector_plugin.progress import Progress
-from inspector_plugin.schema.criteria import Criterion
+from inspector_plugin.schema.criteria import Criterion, Scale
 from inspector_plugin.schema.records import (
     CriterionScore,
     Judgement,
     JudgeRequest,
     reused,
-    total_usage,
     unjudged,
 )
 from inspector_plugin.schema.usage import Usage
@@ -54,8 +56,9 @@ def judge_all(
 
     What never reaches the judge is unscored, with the reason: a request whose question or response
     is empty, or holds an unpaired surrogate, which no tokenizer takes, and a criterion that the
-    judge cannot judge. With a cache, nothing is judged that the cache holds, and what occurs twice
-    is judged once.
+    judge cannot judge. Of a rubric with items for single problems, each request is judged by those
+    for its own problem; it is unscored where there are none. With a cache, nothing is judged that
+    the cache holds, and what occurs twice is judged once.
 
     Args:
         judge: The judge.
@@ -75,9 +78,10 @@ def judge_all(
             leaves a criterion out, or gives a score or a label outside the scale.
         DataError: If the cache cannot be used.
     """
+    requests = [with_own_rubrics(request) for request in requests]
     shown = Progress(len(requests), f"Judging ({name})", "response") if progress else None
     with shown or nullcontext():
-        collector = _Collector(requests, shown, on_judged)
+        collector = _Collector(requests, judge.scale, shown, on_judged)
         questions = _questions(judge, requests, collector, name)
         with calling(judge, name, "describe"):
             described = description_of(judge, name)
@@ -101,22 +105,23 @@ def judge_all(
     return collector.judgements
 
 
-def cannot_judge(judge: Judge, requests: Sequence[JudgeRequest]) -> Counter[str]:
+def cannot_judge(judge: Judge, asked: Mapping[tuple[Criterion, str | None], int]) -> Counter[str]:
     """Count the scores that a judge will not give, by reason, before anything is judged.
 
     Args:
         judge: The judge.
-        requests: What it will be asked.
+        asked: How many scores it will be asked for, by criterion and data set.
     """
-    asked = Counter(
-        (criterion, request.dataset) for request in requests for criterion in request.criteria
-    )
     reasons: Counter[str] = Counter()
     for (criterion, dataset), count in asked.items():
-        reason = reason_against(judge, criterion, dataset)
+        reason = _reason(judge, criterion, dataset)
         if reason is not None:
             reasons[reason] += count
     return reasons
+
+
+# The position of a request; and that of the item, where one is asked about by itself.
+_Owner = tuple[int, int | None]
 
 
 @dataclass
@@ -124,7 +129,7 @@ class _Question:
     """What the judge is asked: a request, the requests it belongs to, and its key in the cache."""
 
     request: JudgeRequest
-    owners: list[int]
+    owners: list[_Owner]
     key: str = ""
 
 
@@ -133,25 +138,39 @@ class _Collector:
     """Puts the answers to each request together, and hands on what is complete, in order."""
 
     requests: Sequence[JudgeRequest]
+    scale: Scale | None
     progress: Progress | None
     on_judged: OnJudged | None
     judgements: list[Judgement] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._scores: list[dict[str, CriterionScore]] = [{} for _ in self.requests]
+        self._items: dict[tuple[int, str], ItemScores] = {}
         self._usages: list[Usage | None] = [None for _ in self.requests]
         self._spent = Usage()
 
-    def add(self, owners: Sequence[int], answer: Judgement) -> None:
+    def add(self, owners: Sequence[_Owner], answer: Judgement) -> None:
         """Take an answer in; only the first of its owners has paid for it."""
-        for owner in owners:
-            self._scores[owner].update(answer.scores)
-            self._usages[owner] = total_usage([Judgement({}, self._usages[owner]), answer])
+        for owner, item in owners:
+            if item is None:
+                self._scores[owner].update(answer.scores)
+            else:
+                self._add_item(owner, item, answer)
             if answer.usage is not None:
+                self._usages[owner] = (self._usages[owner] or Usage()) + answer.usage
                 self._spent += answer.usage
             if self._is_complete(owner) and self.progress is not None:
                 self.progress.advance(note=self._spent.cost if answer.usage is not None else "")
             answer = reused(answer)
+
+    def _add_item(self, owner: int, item: int, answer: Judgement) -> None:
+        """Take the answer on one item of a rubric in; the last one makes the score."""
+        for key, score in answer.scores.items():
+            (criterion,) = (each for each in self.requests[owner].criteria if each.key == key)
+            known = self._items.setdefault((owner, key), ItemScores(criterion, self.scale))
+            whole = known.add(item, score)
+            if whole is not None:
+                self._scores[owner][key] = whole
 
     def hand_on(self) -> None:
         """Hand on what is complete up to the first request that is not."""
@@ -173,27 +192,52 @@ def _questions(
 ) -> list[_Question]:
     """Say what to ask the judge, settling what there is nothing to ask about."""
     split = isinstance(judge, StreamingJudge) and judge.independent_criteria
-    known: dict[tuple[Criterion, str | None], str | None] = {}
+    split_items = split and isinstance(judge, StreamingJudge) and judge.independent_items
+    # For criteria and data set that requests share: why the judge cannot judge each of them.
+    known: dict[tuple[tuple[Criterion, ...], str | None], list[str | None]] = {}
     questions = []
     for owner, request in enumerate(requests):
         nothing = _nothing_to_judge(request)
         if nothing is not None:
-            collector.add([owner], unjudged(request, nothing, scale=judge.scale))
+            collector.add([(owner, None)], unjudged(request, nothing, scale=judge.scale))
+            continue
+        asked = (request.criteria, request.dataset)
+        reasons = known.get(asked)
+        if reasons is None:
+            reasons = known[asked] = [
+                _reason(judge, criterion, request.dataset, name) for criterion in request.criteria
+            ]
+        if not split and not any(reasons):
+            questions.append(_Question(request, [(owner, None)]))
             continue
         criteria = []
-        for criterion in request.criteria:
-            key = (criterion, request.dataset)
-            if key not in known:
-                known[key] = reason_against(judge, *key, name)
-            reason = known[key]
+        for criterion, reason in zip(request.criteria, reasons, strict=True):
             if reason is None:
                 criteria.append(criterion)
             else:
                 alone = replace(request, criteria=(criterion,))
-                collector.add([owner], unjudged(alone, reason, scale=judge.scale))
-        parts = [(criterion,) for criterion in criteria] if split else [tuple(criteria)]
-        questions += [_Question(replace(request, criteria=part), [owner]) for part in parts if part]
+                collector.add([(owner, None)], unjudged(alone, reason, scale=judge.scale))
+        parts: list[tuple[tuple[Criterion, ...], int | None]] = []
+        for criterion in criteria if split else ():
+            if split_items and criterion.is_rubric:
+                alone_items = rubrics_of_one_item(criterion)
+                parts += [((each,), place) for place, each in enumerate(alone_items)]
+            else:
+                parts.append(((criterion,), None))
+        if criteria and not split:
+            parts = [(tuple(criteria), None)]
+        questions += [
+            _Question(replace(request, criteria=part), [(owner, item)]) for part, item in parts
+        ]
     return questions
+
+
+def _reason(
+    judge: Judge, criterion: Criterion, dataset: str | None, name: str = "judge"
+) -> str | None:
+    """Say why a criterion of a request cannot be judged; None if it can."""
+    reason = reason_against(judge, criterion, dataset, name)
+    return NO_ITEMS_FOR_PROBLEM if reason is None and has_no_items(criterion) else reason
 
 
 def _take_from_cache(
@@ -218,9 +262,14 @@ def _nothing_to_judge(request: JudgeRequest) -> str | None:
         return EMPTY_RESPONSE
     if not request.question.strip():
         return EMPTY_QUESTION
-    texts = [request.question, request.response]
-    texts += [criterion.definition for criterion in request.criteria]
-    return None if all(map(_is_unicode, texts)) else NOT_UNICODE
+    texts = (request.question, request.response)
+    readable = all(map(_is_unicode, texts)) and _are_unicode(request.criteria)
+    return None if readable else NOT_UNICODE
+
+
+@lru_cache(maxsize=256)
+def _are_unicode(criteria: tuple[Criterion, ...]) -> bool:
+    return all(_is_unicode(text) for criterion in criteria for text in criterion.texts)
 
 
 def _is_unicode(text: str) -> bool:

@@ -16,6 +16,7 @@ from inspector_plugin.errors import JudgeError
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
+from inspector_plugin.schema.rubrics import ItemVerdict
 from inspector_plugin.schema.usage import Usage
 
 _DIGITS = 4
@@ -101,11 +102,20 @@ class _Checked:
             transient=bool(given.transient),
             scale=scale,
             fingerprint=self._criterion.fingerprint,
+            items=self._items(given.items),
+            members=self._members(given.members),
         )
+
+    def _members(self, given: Any) -> dict[str, CriterionScore] | None:
+        if given is None:
+            return None
+        if not isinstance(given, Mapping):
+            raise self._fault("members", f"a {type(given).__name__}, not scores by name")
+        return {str(self._text(name, "members")): self.score(given[name]) for name in given}
 
     def _scale(self, given: CriterionScore) -> Scale:
         scale = given.scale or self._judge.scale or self._criterion.scale
-        if scale not in (self._criterion.scale, BINARY):
+        if scale is not self._criterion.scale and scale not in (self._criterion.scale, BINARY):
             shown = scale.name if isinstance(scale, Scale) else repr(scale)
             raise self._fault(
                 "scale", f"{shown}, and its criterion is on {self._criterion.scale.name}"
@@ -114,7 +124,7 @@ class _Checked:
 
     def _on_scale(self, value: Any, scale: Scale) -> float:
         number = self._number(value, "score")
-        if number not in scale:
+        if not scale.minimum <= number <= scale.maximum:
             raise self._fault("score", f"{number}, outside its scale {scale.name}")
         return number
 
@@ -123,7 +133,9 @@ class _Checked:
             if value is not None:
                 raise self._fault("label", f"{value!r:.80} and no score")
             return None
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        whole = type(value) is int or (
+            isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        )
         if not whole or int(value) not in scale.labels:
             raise self._fault("label", f"{value!r:.80}, not one of {scale.labels}")
         return int(value)
@@ -151,7 +163,30 @@ class _Checked:
         except TypeError as error:
             raise self._fault("layer_logits", "not rows of numbers") from error
 
+    def _items(self, given: Any) -> dict[str, ItemVerdict] | None:
+        if given is None:
+            return None
+        if not isinstance(given, Mapping):
+            raise self._fault("items", f"a {type(given).__name__}, not verdicts by key")
+        keys = [item.key for item in self._criterion.items]
+        unknown = [key for key in given if key not in keys]
+        if unknown:
+            raise self._fault("items", f"{unknown[0]!r:.80}, which the rubric does not have")
+        return {key: self._verdict(given[key]) for key in keys if key in given}
+
+    def _verdict(self, given: Any) -> ItemVerdict:
+        if not isinstance(given, ItemVerdict):
+            raise self._fault("items", f"a {type(given).__name__}, not an ItemVerdict")
+        value = given.value
+        return ItemVerdict(
+            None if value is None else round(self._number(value, "items"), _DIGITS),
+            self._text(given.reason, "items"),
+            self._text(given.explanation, "items"),
+        )
+
     def _flags(self, given: Any) -> tuple[str, ...]:
+        if type(given) is tuple and not given:
+            return ()
         if isinstance(given, str) or not isinstance(given, (tuple, list, set, frozenset)):
             raise self._fault("flags", f"{given!r:.80}, not a tuple of texts")
         return tuple(str(self._text(flag, "flags")) for flag in given)
@@ -162,6 +197,8 @@ class _Checked:
         return given
 
     def _number(self, value: Any, field: str) -> float:
+        if type(value) is float and math.isfinite(value):
+            return value
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise self._fault(field, f"{value!r:.80}, not a number")
         try:

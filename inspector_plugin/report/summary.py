@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
 import sys
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.table import Table
@@ -17,7 +16,7 @@ from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.compare import Agreement
 from inspector_plugin.report.tables import figure, interval, make_table, plain, print_tables
 from inspector_plugin.schema.criteria import MULTICLASS, Scale, common_scale
-from inspector_plugin.schema.records import CriterionScore, Judgement, total_usage
+from inspector_plugin.schema.records import CriterionScore, Judgement
 from inspector_plugin.schema.roscoe import in_table_order
 from inspector_plugin.schema.usage import Usage
 
@@ -45,6 +44,7 @@ class CriterionSummary:
         scale: From where to where the scores can go; None if they are on different scales.
         unscored: How often each reason for not scoring occurs.
         flags: How often each flag occurs on a score.
+        flagged: Number of scores that have any flag.
     """
 
     asked: int
@@ -54,6 +54,7 @@ class CriterionSummary:
     scale: tuple[int, int] | None
     unscored: Mapping[str, int] = dataclasses.field(default_factory=dict)
     flags: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    flagged: int = 0
 
     @property
     def coverage(self) -> float:
@@ -107,7 +108,7 @@ class JudgeSummary:
 
 
 def summarise_judge(
-    name: str, judged: Sequence[Judgement], agreement: Mapping[str, Agreement] | None = None
+    name: str, judged: Iterable[Judgement], agreement: Mapping[str, Agreement] | None = None
 ) -> JudgeSummary:
     """Sum up what a judge gave.
 
@@ -116,18 +117,120 @@ def summarise_judge(
         judged: Its judgements.
         agreement: Its agreement with the reference, if there is one.
     """
-    scores: dict[str, list[CriterionScore]] = {}
+    figures = JudgeFigures(name)
     for judgement in judged:
+        figures.add(judgement)
+    return figures.summary(agreement)
+
+
+class JudgeFigures:
+    """Sums up what a judge gives, judgement by judgement, keeping a number for each score."""
+
+    def __init__(self, name: str) -> None:
+        """Begin with none.
+
+        Args:
+            name: The judge's name in this run.
+        """
+        self._name = name
+        self._criteria: dict[str, _Figures] = {}
+        self._totals: array[float] = array("d")
+        # Of judgements that have a total, and of the others.
+        self._scales: tuple[set[tuple[int, int] | None], set[tuple[int, int] | None]]
+        self._scales = (set(), set())
+        self._count = 0
+        self._usage: Usage | None = None
+
+    def add(self, judgement: Judgement) -> None:
+        """Count a judgement in."""
+        self._count += 1
         for key, score in judgement.scores.items():
-            scores.setdefault(key, []).append(score)
-    return JudgeSummary(
-        name,
-        {key: _summarise(scores[key]) for key in in_table_order(scores)},
-        _summarise(list(chain.from_iterable(scores.values()))),
-        _summarise_totals(judged),
-        agreement,
-        total_usage(judged),
-    )
+            figures = self._criteria.get(key)
+            if figures is None:
+                figures = self._criteria[key] = _Figures()
+            figures.add(score)
+        total = judgement.total
+        if total is not None:
+            self._totals.append(total)
+        self._scales[total is None].add(_scale_of_total(judgement))
+        if judgement.usage is not None:
+            self._usage = judgement.usage + (self._usage or Usage())
+
+    def summary(self, agreement: Mapping[str, Agreement] | None = None) -> JudgeSummary:
+        """Sum up.
+
+        Args:
+            agreement: The agreement with the reference, if there is one.
+        """
+        ordered = {key: self._criteria[key] for key in in_table_order(self._criteria)}
+        return JudgeSummary(
+            self._name,
+            {key: figures.summary() for key, figures in ordered.items()},
+            _Figures.of_all(list(self._criteria.values())).summary(),
+            self._summary_of_totals(),
+            agreement,
+            self._usage,
+        )
+
+    def _summary_of_totals(self) -> CriterionSummary | None:
+        with_total, without = self._scales
+        scales = with_total or without
+        if not scales or None in scales:
+            return None
+        scale = next(iter(scales)) if len(scales) == 1 else None
+        return CriterionSummary(
+            self._count, len(self._totals), *_mean_and_stderr(self._totals), scale
+        )
+
+
+class _Figures:
+    """The figures of some scores."""
+
+    def __init__(self) -> None:
+        self.asked = self.flagged = 0
+        self.values: array[float] = array("d")
+        # Of scores, and of what is unscored.
+        self.scales: tuple[set[Scale], set[Scale]] = (set(), set())
+        self.reasons: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+
+    @staticmethod
+    def of_all(parts: Sequence[_Figures]) -> _Figures:
+        """Put the figures of several criteria together."""
+        whole = _Figures()
+        for part in parts:
+            whole.asked += part.asked
+            whole.flagged += part.flagged
+            whole.values.extend(part.values)
+            whole.scales[0].update(part.scales[0])
+            whole.scales[1].update(part.scales[1])
+            whole.reasons.update(part.reasons)
+            whole.flags.update(part.flags)
+        return whole
+
+    def add(self, score: CriterionScore) -> None:
+        self.asked += 1
+        self.scales[score.score is None].add(score.scale or MULTICLASS)
+        if score.score is None:
+            self.reasons[str(score.reason)] += 1
+            return
+        self.values.append(score.score)
+        if score.flags:
+            self.flagged += 1
+            self.flags.update(score.flags)
+
+    def summary(self) -> CriterionSummary:
+        # What a judge of low/high quality could not judge still has the criterion's own scale.
+        scale = common_scale(self.scales[0] or self.scales[1])
+        return CriterionSummary(
+            self.asked,
+            len(self.values),
+            *_mean_and_stderr(self.values),
+            None if scale is None else (scale.minimum, scale.maximum),
+            dict(self.reasons.most_common()),
+            dict(self.flags.most_common()),
+            self.flagged,
+        )
 
 
 def print_summaries(
@@ -161,12 +264,15 @@ def scores_table(summary: JudgeSummary, title: str | None = None) -> Table:
     rows = [_score_row(key, each) for key, each in summary.criteria.items()]
     if summary.total is not None and len(summary.criteria) > 1:
         rows.append(_score_row(TOTAL, summary.total))
-    return make_table(
-        f"{title}: scores by {summary.name}" if title else f"Scores by {summary.name}",
-        ("criterion", "scale", "mean", "stderr", "scored"),
-        rows,
-        note="mean: of the responses that have a score; total: of those scored on all criteria",
-    )
+    columns: tuple[str, ...] = ("criterion", "scale", "mean", "stderr", "scored")
+    note = "mean: of the responses that have a score; total: of those scored on all criteria"
+    if summary.overall.flagged:
+        columns = (*columns, "flagged")
+        flagged = [str(each.flagged) for each in summary.criteria.values()]
+        rows = [(*row, count) for row, count in zip(rows, [*flagged, "-"], strict=False)]
+        note += "; flagged: scores with a remark, which count in the mean (--drop-flagged)"
+    title = f"{title}: scores by {summary.name}" if title else f"Scores by {summary.name}"
+    return make_table(title, columns, rows, note=note)
 
 
 def unscored_table(summary: JudgeSummary) -> Table:
@@ -229,45 +335,22 @@ def _cell(estimate: Estimate | None, n: int) -> str:
     return interval(estimate.value, estimate.low, estimate.high)
 
 
-def _summarise(scores: Sequence[CriterionScore]) -> CriterionSummary:
-    # What a judge of low/high quality could not judge still has the criterion's own scale.
-    scored = [score for score in scores if score.score is not None]
-    scale = common_scale(score.scale or MULTICLASS for score in scored or scores)
-    reasons = Counter(score.reason for score in scores if score.reason is not None)
-    flags = Counter(flag for score in scored for flag in score.flags)
-    return CriterionSummary(
-        len(scores),
-        len(scored),
-        *_mean_and_stderr([score.score for score in scored if score.score is not None]),
-        None if scale is None else (scale.minimum, scale.maximum),
-        dict(reasons.most_common()),
-        dict(flags.most_common()),
-    )
-
-
-def _summarise_totals(judged: Sequence[Judgement]) -> CriterionSummary | None:
-    given = [total for judgement in judged if (total := judgement.total) is not None]
-    complete = [judgement for judgement in judged if judgement.total is not None]
-    scales = {_scale_of_total(judgement) for judgement in complete or judged}
-    if not scales or None in scales:
-        return None
-    scale = scales.pop() if len(scales) == 1 else None
-    return CriterionSummary(len(judged), len(given), *_mean_and_stderr(given), scale)
-
-
 def _scale_of_total(judgement: Judgement) -> tuple[int, int] | None:
     """From where to where the total can go; None where it is not defined."""
-    scale: Scale | None = common_scale(
-        score.scale or MULTICLASS for score in judgement.scores.values()
-    )
+    scale = common_scale(score.scale or MULTICLASS for score in judgement.scores.values())
     count = len(judgement.scores)
     return None if scale is None else (count * scale.minimum, count * scale.maximum)
 
 
-def _mean_and_stderr(values: Sequence[float]) -> tuple[float | None, float | None]:
-    mean = statistics.fmean(values) if values else None
-    spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return mean, spread
+def _mean_and_stderr(values: Collection[float]) -> tuple[float | None, float | None]:
+    count = len(values)
+    if not count:
+        return None, None
+    mean = math.fsum(values) / count
+    if count == 1:
+        return mean, None
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (count - 1) / count)
 
 
 def _agreement_to_json(agreement: Agreement) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # make demo: judge 8 word problems end to end.   make test: lint, types and tests.
-# make docs: write docs/cli.md.   make fuzz: property tests at length.
+# make docs: write docs/cli.md.   make site: build the documentation as a site.   make fuzz: property tests at length.
 # make bench: how fast the judge `inspector` is, by prompt layout.
 # Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
 
@@ -18,7 +18,7 @@ TRIES ?= 10000
 DATA ?= ../shared/data
 PACKS ?= build/packs
 
-.PHONY: test demo docs bench fuzz lint types tests format clean
+.PHONY: test demo docs site bench fuzz lint types tests format clean
 
 test: lint types tests
 
@@ -47,11 +47,17 @@ demo: $(VENV)/installed
 	$(BIN)/inspector score tasks/demo/scored.jsonl --out $(DEMO)/judged.jsonl --overwrite \
 	    --judge inspector --reference recorded:path=tasks/demo/scored.jsonl
 	$(BIN)/inspector show $(DEMO)/judged.jsonl --row 4
+	$(BIN)/inspector report $(DEMO)/judged.jsonl --judge inspector --reference recorded \
+	    --title "The demo" --out $(DEMO)/report.html --overwrite
+	@echo "A report on them, for a browser: $(DEMO)/report.html"
 	@echo "Judge responses of your own (question and response in each line), the next command:"
 	@echo "    $(BIN)/inspector score responses.jsonl --judge inspector --out judged.jsonl"
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate_cli.py
+
+site: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
 
 # Trains probes of all prompt layouts (hours, once; resumes when interrupted), then times them.
 bench: $(VENV)/installed

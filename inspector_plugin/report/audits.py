@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
-
-from rich.table import Table
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.audits.run import KindFigures, Ordering, Report
 from inspector_plugin.audits.suite import Suite
-from inspector_plugin.report.tables import figure, interval, make_table, share
+from inspector_plugin.report.document import Column, Document, Section, Table
 
 FORMAT_VERSION = 1
 
 
-def report_tables(name: str, suite: Suite, report: Report) -> list[Table]:
-    """Build the tables of a judge.
+def suite_document(name: str, suite: Suite, report: Report) -> Document:
+    """Build the tables of a judge, as a report.
 
     Args:
         name: What the tables call the judge.
@@ -26,7 +24,15 @@ def report_tables(name: str, suite: Suite, report: Report) -> list[Table]:
     tables = [_kinds_table(name, report)]
     if report.orderings:
         tables.insert(0, _orderings_table(name, suite, report))
-    return tables
+    remarks = [
+        f"left out, as {lower_on} was not judged: {', '.join(kinds)}"
+        for lower_on, kinds in report.left_out.items()
+    ]
+    remarks += [f"{count} scores are missing: {reason}" for reason, count in report.reasons.items()]
+    last = replace(tables[-1], note="\n".join([tables[-1].note or "", *remarks]))
+    section = Section("suite", "Sanity suite", parts=[*tables[:-1], last])
+    facts = [("judge", name), ("suite", f"{suite.name} {suite.version}")]
+    return Document(f"{name} on the suite {suite.name}", facts, [section])
 
 
 def report_to_json(suite: Suite, report: Report) -> dict[str, Any]:
@@ -56,54 +62,50 @@ def report_to_json(suite: Suite, report: Report) -> dict[str, Any]:
 
 def _orderings_table(name: str, suite: Suite, report: Report) -> Table:
     rows = [
-        (
-            each.kind,
-            each.lower_on,
-            _estimate(each.share),
-            "-" if each.ties is None else share(each.ties),
-            figure(each.shift),
-            str(each.unscored),
-        )
+        (each.kind, each.lower_on, each.share, each.ties, each.shift, each.unscored)
         for each in report.orderings
     ]
-    return make_table(
+    columns = [
+        Column("kind"),
+        Column("lower on"),
+        Column("ordered rightly", "share"),
+        Column("ties", "share"),
+        Column("shift", "figure"),
+        Column("unscored", "count"),
+    ]
+    return Table(
         f"{name} on the suite {suite.name} {suite.version} ({len(suite.problems)} problems, "
         f"{len(suite.items)} responses): what must score lower than a right solution",
-        ("kind", "lower on", "ordered rightly", "ties", "shift", "unscored"),
+        columns,
         rows,
-        left=2,
-        note="ordered rightly: share of pairs with right solutions of the same problem in which "
+        "ordered rightly: share of pairs with right solutions of the same problem in which "
         "the response scores lower, with 95% interval by problem; a tie is not lower. shift: mean "
         "difference of the scores. unscored: pairs that lack a score and are left out.",
     )
 
 
 def _kinds_table(name: str, report: Report) -> Table:
-    figures = [*report.kinds, report.right, report.nonsense]
     rows = [
-        (
-            each.kind,
-            str(each.responses),
-            str(each.scored),
-            _estimate(each.flagged),
-            figure(each.total),
-            _estimate(each.told_apart),
-        )
-        for each in figures
+        (each.kind, each.responses, each.scored, each.flagged, each.total, each.told_apart)
+        for each in (*report.kinds, report.right, report.nonsense)
+    ]
+    columns = [
+        Column("kind"),
+        Column("n", "count"),
+        Column("scored", "count"),
+        Column("flagged", "share"),
+        Column("total", "figure"),
+        Column("told apart", "share"),
     ]
     margin = "a margin" if report.margin is None else f"{report.margin:g} points"
-    return make_table(
+    return Table(
         f"{name}: each kind, all right solutions, and all nonsense",
-        ("kind", "n", "scored", "flagged", "total", "told apart"),
+        columns,
         rows,
-        note=f"flagged: {' or '.join(report.flags) or 'by no flag'}. total: mean of the five "
+        f"flagged: {' or '.join(report.flags) or 'by no flag'}. total: mean of the five "
         f"criteria's sum. told apart: share of pairs in which nonsense is flagged or at least "
         f"{margin} below the right solution.",
     )
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else interval(estimate.value, estimate.low, estimate.high)
 
 
 def _ordering_to_json(ordering: Ordering) -> dict[str, Any]:

@@ -1,50 +1,245 @@
-"""The figures in a probe pack's card, as tables."""
+"""The figures in a probe pack's card, as tables and in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Table as RichTable
 
+from inspector_plugin.agreement.bootstrap import Estimate
+from inspector_plugin.report.document import Cell, Column, Document, Section, Table
+from inspector_plugin.report.pack_cards import (
+    CHANCE,
+    DIFFERENCE,
+    PROBE,
+    Bin,
+    calibration,
+    confusion,
+    criteria_of,
+    labels_of,
+    macro_f1_by_layer,
+    sanity,
+    statistic,
+    surface,
+)
 from inspector_plugin.report.tables import interval, make_table, share
 
 COLUMNS = ("criterion", "n", "macro F1", "Spearman", "surface", "chance")
-_SURFACE = ("surface_counts", "surface_words")
+_NOTE = (
+    "n: rows; macro F1, Spearman: nested cross-validation by problem [95% interval]; surface: "
+    "macro F1 of the better of two baselines, counts of length and format, and words; chance: "
+    "that of shuffled labels"
+)
+_NOT_GIVEN, _NOT_DEFINED = "-", "not defined"
+_LAYERS_IN_A_ROW = 8
+_MOST_LABELS_SHOWN = 10
+_BINS = 10
 
 
 def pack_rows(card: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the cells under `COLUMNS`, a row for each criterion of a card."""
-    entries = card["criteria" if "criteria" in card else "aspects"]
-    return [
-        (
-            key,
-            str(entry["rows"]),
-            _cell(entry, "nested_cross_validation", "macro_f1"),
-            _cell(entry, "nested_cross_validation", "spearman"),
-            share(max(_macro_f1(entry, name) for name in _SURFACE)),
-            share(_macro_f1(entry, "chance")),
+    rows: list[tuple[str, ...]] = []
+    for key, entry in criteria_of(card).items():
+        has_figures = isinstance(entry.get("figures"), Mapping)
+        missing = _NOT_DEFINED if has_figures else _NOT_GIVEN
+        better, chance = surface(entry), statistic(entry, CHANCE, "macro_f1")
+        rows.append(
+            (
+                key,
+                str(entry.get("rows", _NOT_GIVEN)),
+                _interval(statistic(entry, PROBE, "macro_f1"), missing),
+                _interval(statistic(entry, PROBE, "spearman"), missing),
+                _NOT_GIVEN if better is None else share(better.value),
+                _NOT_GIVEN if chance is None else share(chance.value),
+            )
         )
-        for key, entry in entries.items()
-    ]
+    return rows
 
 
-def pack_table(card: Mapping[str, Any], title: str) -> Table:
+def pack_table(card: Mapping[str, Any], title: str) -> RichTable:
     """Build the table of a pack: nested cross-validation beside its baselines."""
-    note = (
-        "n: rows; macro F1, Spearman: nested cross-validation by problem [95% interval]; surface: "
-        "macro F1 of the better of two baselines, counts of length and format, and words; chance: "
-        "that of shuffled labels"
+    return make_table(title, COLUMNS, pack_rows(card), note=_NOTE)
+
+
+def surface_verdicts(card: Mapping[str, Any]) -> list[str]:
+    """Say in words whether each probe of a card beats its surface baseline.
+
+    Where the card has the difference with its interval, that decides; else the probe's interval and
+    the baseline's figure do, which is stricter.
+
+    Returns:
+        A line for each criterion with such figures, and one before them that counts.
+    """
+    said = []
+    beaten = 0
+    for key, entry in criteria_of(card).items():
+        probe, baseline = statistic(entry, PROBE, "macro_f1"), surface(entry)
+        if probe is None or baseline is None:
+            continue
+        difference = statistic(entry, DIFFERENCE, "macro_f1")
+        beats, words = _compared(probe, baseline, difference)
+        beaten += beats
+        said.append(f"{key}: {words}")
+    if not said:
+        return []
+    return [f"Probes that beat their surface baseline for certain: {beaten} of {len(said)}.", *said]
+
+
+def _compared(probe: Estimate, baseline: Estimate, difference: Estimate | None) -> tuple[bool, str]:
+    figures = f"macro F1 {_interval(probe)} against {share(baseline.value)}"
+    gain = Estimate(probe.value - baseline.value)
+    if difference is not None:
+        gain = difference
+        figures += f", difference {_interval(difference)}"
+    elif probe.low is not None and probe.high is not None:
+        gain = Estimate(gain.value, probe.low - baseline.value, probe.high - baseline.value)
+    if gain.low is not None and gain.low > 0:
+        return True, f"the probe beats its surface baseline ({figures})"
+    if gain.high is not None and gain.high < 0:
+        return False, f"the probe is worse than its surface baseline ({figures})"
+    if gain.value > 0:
+        return False, (
+            f"the probe is ahead of its surface baseline, but not for certain ({figures})"
+        )
+    return False, (
+        "the probe does not beat its surface baseline: it may read length and format, not "
+        f"quality ({figures})"
     )
-    return make_table(title, COLUMNS, pack_rows(card), note=note)
 
 
-def _cell(entry: Mapping[str, Any], figures: str, statistic: str) -> str:
-    estimate = entry["figures"][figures][statistic]
-    if estimate is None:
-        return "not defined"
-    return interval(estimate["value"], estimate.get("low"), estimate.get("high"))
+def pack_document(card: Mapping[str, Any], title: str) -> Document:
+    """Build all that a card says of a pack, as a report; what it does not say is named.
+
+    Args:
+        card: The card.
+        title: What stands above it.
+    """
+    parts: dict[str, list[Table]] = {
+        "macro F1 by layer": list(_layer_tables(card)),
+        "confusion matrices": list(_confusion_tables(card)),
+        "calibration": list(_calibration_tables(card)),
+        "sanity table": list(_sanity_tables(card)),
+    }
+    missing = [name for name, tables in parts.items() if not tables]
+    lead = [f"{name}: {value}" for name, value in _facts(card)]
+    figures = Table(
+        title,
+        [Column(COLUMNS[0]), *(Column(name, "share") for name in COLUMNS[1:])],
+        pack_rows(card),
+        _NOTE,
+    )
+    lead += surface_verdicts(card)
+    if missing:
+        lead.append(f"This card holds no {', no '.join(missing)}.")
+    tables = [figures, *(table for each in parts.values() for table in each)]
+    return Document(title, _facts(card), [Section("pack", "Card", "\n".join(lead), tables)])
 
 
-def _macro_f1(entry: Mapping[str, Any], figures: str) -> float:
-    return float(entry["figures"][figures]["macro_f1"]["value"])
+def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    model, training = card.get("language_model"), card.get("training")
+    known = {name: card[name] for name in ("dataset", "scored", "labels") if name in card}
+    facts = [(name.replace("_", " "), str(value)) for name, value in known.items()]
+    if isinstance(model, Mapping):
+        size = f"{model.get('layers')} layers, width {model.get('hidden_size')}"
+        facts.append(("language model", f"{model.get('name')} ({size})"))
+        fingerprint = model.get("fingerprint")
+        facts.append(("weights", str(fingerprint)[:16] if fingerprint else "any of that name"))
+    if isinstance(training, Mapping):
+        chosen = ("layout", "folds", "seed", "highest_layer", "published")
+        said = [f"{name} {training[name]}" for name in chosen if name in training]
+        facts.append(("training", ", ".join(said)))
+    if isinstance(card.get("cross_fitted"), Mapping):
+        about = card["cross_fitted"]
+        facts.append(("cross-fitted", f"layer {about.get('layer')}, {about.get('folds')} folds"))
+    if "selection" in card:
+        facts.append(("selection", json.dumps(card["selection"])[:600]))
+    return facts
+
+
+def _layer_tables(card: Mapping[str, Any]) -> Iterator[Table]:
+    curves = {key: macro_f1_by_layer(entry) for key, entry in criteria_of(card).items()}
+    layers = sorted({layer for curve in curves.values() for layer in curve})
+    for start in range(0, len(layers), _LAYERS_IN_A_ROW):
+        some = layers[start : start + _LAYERS_IN_A_ROW]
+        last = start + _LAYERS_IN_A_ROW >= len(layers)
+        yield Table(
+            "Macro F1 by layer" if not start else "Macro F1 by layer, continued",
+            [Column("criterion"), *(Column(str(layer), "share") for layer in some)],
+            [(key, *(curve.get(layer) for layer in some)) for key, curve in curves.items()],
+            "the best span and pooling of each layer, in the folds that the choice was made in: "
+            "too high for a claim"
+            if last
+            else None,
+        )
+
+
+def _confusion_tables(card: Mapping[str, Any]) -> Iterator[Table]:
+    for key, entry in criteria_of(card).items():
+        matrix = confusion(entry)
+        if matrix is None or len(matrix) > _MOST_LABELS_SHOWN:
+            continue
+        labels = labels_of(card, entry, len(matrix))
+        yield Table(
+            f"{key}: the reference's labels (rows) and the probe's (columns)",
+            [Column("label"), *(Column(label, "count") for label in labels)],
+            [(label, *row) for label, row in zip(labels, matrix, strict=True)],
+        )
+
+
+def _calibration_tables(card: Mapping[str, Any]) -> Iterator[Table]:
+    found = {key: calibration(entry) for key, entry in criteria_of(card).items()}
+    given = {key: each for key, each in found.items() if each is not None}
+    if not given:
+        return
+    columns = [Column("criterion"), *(Column(n, "share") for n in ("ECE", "bias", "Brier"))]
+    rows = [(key, each.ece, each.ece_bias, each.brier) for key, each in given.items()]
+    note = (
+        "ECE: expected calibration error; bias: what a perfectly calibrated probe would show at "
+        "this number of rows; Brier: Brier score"
+    )
+    yield Table("Calibration", columns, rows, note)
+    pooled = pooled_bins([each for one in given.values() for each in one.bins])
+    if pooled:
+        yield Table(
+            "Reliability, all criteria",
+            [Column("confidence", "share"), Column("accuracy", "share"), Column("n", "count")],
+            [(each.confidence, each.accuracy, each.count) for each in pooled],
+            "of predictions of about the same confidence, the share that is right",
+        )
+
+
+def pooled_bins(bins: Sequence[Bin]) -> list[Bin]:
+    """Put bins of several criteria together in ten of the same width."""
+    by_place: dict[int, list[Bin]] = {}
+    for each in bins:
+        if each.count > 0:
+            by_place.setdefault(min(int(each.confidence * _BINS), _BINS - 1), []).append(each)
+    pooled = []
+    for _, some in sorted(by_place.items()):
+        count = sum(each.count for each in some)
+        pooled.append(
+            Bin(
+                sum(each.confidence * each.count for each in some) / count,
+                sum(each.accuracy * each.count for each in some) / count,
+                count,
+            )
+        )
+    return pooled
+
+
+def _sanity_tables(card: Mapping[str, Any]) -> Iterator[Table]:
+    shares = sanity(card)
+    if shares:
+        rows: list[tuple[Cell, ...]] = list(shares.items())
+        yield Table(
+            "Sanity suite",
+            [Column("kind"), Column("ordered rightly", "share")],
+            rows,
+            "share of responses of each kind that score as they should, with 95% interval",
+        )
+
+
+def _interval(estimate: Estimate | None, missing: str = _NOT_GIVEN) -> str:
+    return missing if estimate is None else interval(estimate.value, estimate.low, estimate.high)

@@ -1,0 +1,153 @@
+"""What a probe pack's card says of its figures, read so that no card can surprise.
+
+A card's figures are free in form (imported packs have none, older ones have fewer), and a card may
+come from anybody: what is missing or malformed reads as None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inspector_plugin.agreement.bootstrap import Estimate
+from inspector_plugin.schema.criteria import MAXIMUM_LABELS
+
+SURFACE = ("surface_counts", "surface_words")
+PROBE, CHANCE, DIFFERENCE = "nested_cross_validation", "chance", "above_surface"
+Matrix = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of about the same confidence: their mean confidence, accuracy and number."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far a probe's confidence can be taken at its word.
+
+    Attributes:
+        ece: Expected calibration error.
+        ece_bias: What a perfectly calibrated probe would show at this number of rows.
+        brier: Brier score.
+        bins: The reliability diagram.
+    """
+
+    ece: float | None
+    ece_bias: float | None
+    brier: float | None
+    bins: tuple[Bin, ...]
+
+
+def criteria_of(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a card of any version says of each criterion, by key."""
+    entries = card.get("criteria", card.get("aspects"))
+    if not isinstance(entries, Mapping):
+        return {}
+    return {str(key): entry for key, entry in entries.items() if isinstance(entry, Mapping)}
+
+
+def statistic(entry: Mapping[str, Any], source: str, name: str) -> Estimate | None:
+    """A statistic among the figures of a criterion.
+
+    Args:
+        entry: What the card says of the criterion.
+        source: Whose figure: the probe's, a baseline's, chance.
+        name: The statistic, such as "macro_f1".
+    """
+    return estimate_of(_at(entry, "figures", source, name))
+
+
+def surface(entry: Mapping[str, Any]) -> Estimate | None:
+    """Macro F1 of the better surface baseline."""
+    found = [statistic(entry, name, "macro_f1") for name in SURFACE]
+    return max((each for each in found if each is not None), key=lambda e: e.value, default=None)
+
+
+def macro_f1_by_layer(entry: Mapping[str, Any]) -> dict[int, float]:
+    """The best screening figure of each layer, over spans and poolings."""
+    best: dict[int, float] = {}
+    for row in _listed(entry.get("screening")):
+        layer, value = _at(row, "layer"), _number(_at(row, "macro_f1"))
+        if type(layer) is int and value is not None:
+            best[layer] = max(value, best.get(layer, value))
+    return dict(sorted(best.items()))
+
+
+def confusion(entry: Mapping[str, Any]) -> Matrix | None:
+    """The confusion matrix, [reference label, probe's label]."""
+    rows = _listed(entry.get("confusion"))
+    if not 2 <= len(rows) <= MAXIMUM_LABELS:
+        return None
+    matrix = tuple(tuple(_listed(row)) for row in rows)
+    square = all(len(row) == len(rows) for row in matrix)
+    counts = all(type(cell) is int and cell >= 0 for row in matrix for cell in row)
+    return matrix if square and counts else None
+
+
+def labels_of(card: Mapping[str, Any], entry: Mapping[str, Any], count: int) -> list[str]:
+    """Name the labels of a confusion matrix of some size."""
+    scale = [0, 1] if card.get("labels") == "binary" else _at(entry, "criterion", "scale")
+    known = _listed(scale) or list(range(1, 6))
+    return [str(label) for label in (known if len(known) == count else range(count))]
+
+
+def calibration(entry: Mapping[str, Any]) -> Calibration | None:
+    """How well a probe is calibrated."""
+    found = entry.get("calibration")
+    if not isinstance(found, Mapping):
+        return None
+    bins = []
+    for row in _listed(found.get("reliability")):
+        values = [_number(value) for value in _listed(row)]
+        if len(values) == 3 and None not in values:
+            confidence, accuracy, count = (value or 0.0 for value in values)
+            bins.append(Bin(confidence, accuracy, int(count)))
+    ece, bias, brier = (_number(found.get(name)) for name in ("ece", "ece_bias", "brier"))
+    return Calibration(ece, bias, brier, tuple(bins))
+
+
+def sanity(card: Mapping[str, Any]) -> dict[str, Estimate]:
+    """The share of each kind of the sanity suite that the pack orders rightly."""
+    found = card.get("sanity")
+    if not isinstance(found, Mapping):
+        return {}
+    read = {str(kind): estimate_of(value) for kind, value in found.items()}
+    return {kind: estimate for kind, estimate in read.items() if estimate is not None}
+
+
+def estimate_of(value: Any) -> Estimate | None:
+    """Read {"value", "low", "high"}, [value, low, high] or a number as an estimate."""
+    if isinstance(value, Mapping):
+        parts = [_number(value.get(name)) for name in ("value", "low", "high")]
+    else:
+        parts = [_number(each) for each in (_listed(value) or [value])]
+    parts = [*parts, None, None][:3]
+    if parts[0] is None:
+        return None
+    complete = parts[1] is not None and parts[2] is not None
+    return Estimate(parts[0], *(parts[1:] if complete else ()))
+
+
+def _at(value: Any, *names: str) -> Any:
+    """What stands under names one inside the other; None where one is missing."""
+    for name in names:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e9 and math.isfinite(value) else None

@@ -113,7 +113,11 @@ def test_from_criteria_to_agreement(
 
     train = ["train", "balanced.jsonl", "--dataset", "mine", "--model", str(tiny_lm), *own]
     train += ["--out", "probes", "--jobs", "1", "--folds", "3", "--members", "1"]
+    capsys.readouterr()
     assert main([*train, "--labels", "multiclass", "--layer-step", "2"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Probes that beat their surface baseline for certain: " in said
+    assert "care: the probe " in said
     card = read_card(next(Path("probes").glob("*/mine/multiclass")))
     assert card["criteria"]["care"]["fingerprint"] == CARE.fingerprint
     assert card["criteria"]["care"]["rows"] == 42

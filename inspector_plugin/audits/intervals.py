@@ -30,22 +30,33 @@ def clustered_share(successes: Sequence[bool], clusters: Sequence[Hashable]) -> 
     """
     if not successes:
         return None
+    share = sum(successes) / len(successes)
+    size = effective_size(successes, clusters)
+    return Estimate(share) if size is None else Estimate(share, *_wilson(share, size))
+
+
+def effective_size(successes: Sequence[bool], clusters: Sequence[Hashable]) -> float | None:
+    """How many independent observations tell as much about a share; see `clustered_share`.
+
+    Returns:
+        None if all observations are of one cluster, or there are none.
+    """
     sums: dict[Hashable, list[int]] = {}
     for success, cluster in zip(successes, clusters, strict=True):
         counts = sums.setdefault(cluster, [0, 0])
         counts[0] += success
         counts[1] += 1
     size = len(successes)
-    share = sum(successes) / size
     if len(sums) < 2:
-        return Estimate(share)
+        return None
+    share = sum(successes) / size
     variance = sum((hits - share * count) ** 2 for hits, count in sums.values()) / size**2
     effective = min(size, share * (1 - share) / variance) if variance else float(size)
     with_success = sum(hits > 0 for hits, _ in sums.values())
     with_failure = sum(hits < count for hits, count in sums.values())
     if min(with_success, with_failure) < _FEWEST_CLUSTERS:
         effective = min(effective, len(sums))
-    return Estimate(share, *_wilson(share, effective))
+    return effective
 
 
 def _wilson(share: float, size: float) -> tuple[float, float]:

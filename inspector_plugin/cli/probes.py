@@ -1,17 +1,22 @@
-"""`inspector probes`: probe packs that were made elsewhere."""
+"""`inspector probes`: what a probe pack says of itself, and packs that were made elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import PackError
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.report.packs import pack_document
+from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
 from inspector_plugin.report.tables import make_table, plain, print_tables, share
+from inspector_plugin.schema.criteria import LABELS
 
 if TYPE_CHECKING:
     from inspector_plugin.judges.inspector.published_packs import PublishedProbe
@@ -19,8 +24,11 @@ if TYPE_CHECKING:
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("probes", help="import the probes that INSPECTOR published")
+    parser = commands.add_parser(
+        "probes", help="show a probe pack, or import the probes that INSPECTOR published"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_show(actions)
     importer = actions.add_parser(
         "import",
         help="turn published classifiers into probe packs",
@@ -53,6 +61,72 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     )
     importer.add_argument("--overwrite", action="store_true", help="replace other packs in PACKS")
     importer.set_defaults(run_command=_import)
+
+
+def _add_show(actions: flags.Commands[flags.Parser]) -> None:
+    show = actions.add_parser(
+        "show",
+        help="show what a pack says of itself",
+        description="Print the card of a probe pack: its figures beside the baselines, macro F1 by "
+        "layer, confusion matrices, calibration and sanity table, as far as the card has them. "
+        "With --out, draw them.",
+    )
+    show.add_argument(
+        "pack",
+        metavar="PACK",
+        help="folder of a pack; or one that ships, by data set and labels: gsm8k, gsm8k/binary",
+    )
+    show.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write the drawings there, as PNG and SVG"
+    )
+    show.add_argument(
+        "--format", default="table", choices=OUTPUT_FORMATS, help="how to print (default: table)"
+    )
+    show.set_defaults(run_command=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from inspector_plugin.judges.inspector.packs import read_card
+
+    folder = _pack_folder(options.pack)
+    card = read_card(folder)
+    if card.get("transferred"):
+        print(plain(f"inspector probes: {_about_transfer(card)}"), file=sys.stderr)
+        folder = folder.parent.parent / str(card["transferred_from"]) / folder.name
+        card = read_card(folder)
+    print_document(pack_document(card, str(folder)), {"card": card}, options.format)
+    if options.out is not None:
+        from inspector_plugin.report.pack_plots import write_pack_plots
+
+        written = write_pack_plots(card, options.out)
+        said = ", ".join(file.name for file in written)
+        nothing = "the card has no figures to draw"
+        print(
+            plain(f"inspector probes: {f'{said} written to {options.out}' if said else nothing}"),
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _pack_folder(name: str) -> Path:
+    """Find a pack: a folder, or one that ships by data set and labels."""
+    from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
+
+    folder = Path(name)
+    if (folder / CARD).exists():
+        return folder
+    if folder.is_dir():
+        found = sorted(str(card.parent) for card in folder.glob(f"**/{CARD}"))
+        several = f"; choose one: {', '.join(found[:20])}" if found else ""
+        raise PackError(f"There is no probe pack in {name}: {CARD} is missing{several}.")
+    dataset, _, labels = name.partition("/")
+    return find_pack(model_folder(None, None), dataset, labels or LABELS[0])
+
+
+def _about_transfer(card: Mapping[str, Any]) -> str:
+    note = card.get("note")
+    said = f"{card['dataset']} is judged by the probes of {card['transferred_from']}, shown here"
+    return f"{said}. {note}" if isinstance(note, str) else f"{said}."
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ from inspector_plugin.errors import DataError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.running import RunningOptions
 from inspector_plugin.progress import Progress
-from inspector_plugin.report.packs import pack_table
-from inspector_plugin.report.tables import plain, print_tables
+from inspector_plugin.report.packs import pack_table, surface_verdicts
+from inspector_plugin.report.tables import WIDTH, plain, print_tables
 from inspector_plugin.schema.criteria import LABELS
 from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.schema.roscoe import ROSCOE
@@ -120,7 +121,10 @@ def _train_pack(
     if options.transfer_to:
         target = pack_folder(options.out, language_model.name, options.transfer_to, plan.labels)
         write_transfer(target, options.transfer_to, folder)
-    print_tables(pack_table(read_card(folder), str(folder)))
+    card = read_card(folder)
+    print_tables(pack_table(card, str(folder)))
+    for line in surface_verdicts(card):
+        print(textwrap.fill(plain(line), WIDTH, subsequent_indent="  "))
 
 
 def _fit(

@@ -35,10 +35,10 @@ def test_a_line_for_each_judge(site: Path, capsys: pytest.CaptureFixture[str]) -
     lines = printed.out.splitlines()
     listed = [line for line in lines[:-2] if not line.startswith(" ")]
     assert [line.split()[0] for line in listed] == [
-        *("deepseek", "fixed", "inspector", "lager", "prompt", "recorded")
+        *("cascade", "deepseek", "fixed", "inspector", "lager", "panel", "prompt", "recorded")
     ]
-    assert listed[1].split(maxsplit=1) == ["fixed", "one score\ufffd[2J"]
-    assert "stored scores" in listed[5]
+    assert listed[2].split(maxsplit=1) == ["fixed", "one score\ufffd[2J"]
+    assert "stored scores" in listed[7]
     assert lines[-2:] == ["", "Options of a judge: inspector judges NAME"]
     assert max(map(len, lines)) <= 80
     assert printed.err.startswith("inspector judges: Plugin 'broken-judge': ModuleNotFoundError")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from inspector_plugin.judges.cascade import CASCADE
 from inspector_plugin.judges.inspector.options import INSPECTOR
 from inspector_plugin.judges.lager.options import LAGER
+from inspector_plugin.judges.panel import PANEL
 from inspector_plugin.judges.prompt.options import DEEPSEEK, PROMPT
 from inspector_plugin.judges.recorded import RECORDED
 from inspector_plugin.plugins.hookspecs import hookimpl
@@ -19,5 +21,5 @@ from inspector_plugin.plugins.options import Backend
 @hookimpl
 def register_judges(register: Callable[[Backend], None]) -> None:
     """Register the judges of this package."""
-    for backend in (INSPECTOR, LAGER, RECORDED, PROMPT, DEEPSEEK):
+    for backend in (INSPECTOR, LAGER, RECORDED, PROMPT, DEEPSEEK, PANEL, CASCADE):
         register(backend)

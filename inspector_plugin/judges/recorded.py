@@ -54,6 +54,8 @@ class RecordedJudge(Judge):
     With binary labels a score above the midpoint of its scale is high.
     """
 
+    rubric_form = "recorded"  # a rubric's scores are looked up as any others
+
     def __init__(self, options: RecordedOptions) -> None:
         """Read and check the whole file.
 
@@ -105,6 +107,7 @@ class RecordedJudge(Judge):
             scale.nearest(stored.score),
             explanation=stored.explanation,
             scale=scale,
+            items=stored.items if criterion.is_rubric else None,
         )
         return score.as_binary(scale) if self._binary else score
 

@@ -27,6 +27,8 @@ class RunningOptions:
 
     device: str | None = option(None, "cpu, cuda, cuda:1, ...; default: cuda where there is one")
     dtype: str | None = option(
-        None, "float32 or bfloat16; default: float32 on cpu, bfloat16 on cuda"
+        None,
+        "float32, bfloat16 or auto: bfloat16 where the processor is faster in it; default: float32 "
+        "on cpu, bfloat16 on cuda",
     )
     batch_size: str = option(AUTO, "most prompts in a batch, or auto: what fits")

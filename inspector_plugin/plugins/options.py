@@ -7,7 +7,6 @@ command line's flags, `inspector judges` and docs/cli.md follow from it.
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +15,10 @@ from typing import Any
 
 from inspector_plugin.errors import OptionError, PluginError, one_of
 from inspector_plugin.judging.judge import Judge
+from inspector_plugin.plugins.members import MEMBERS, member_texts, option_texts
 
 OptionValue = str | int | float | bool | None
 
-# A comma ends an option only where the next option's name follows, so that values may hold commas.
-_NEXT_OPTION = re.compile(r",\s*(?=[A-Za-z_][A-Za-z0-9_]*=)")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -226,7 +224,7 @@ class JudgeSpec:
         """
         name, _, rest = text.strip().partition(":")
         options: dict[str, OptionValue] = {}
-        for part in _NEXT_OPTION.split(rest) if rest else []:
+        for part in option_texts(rest) if rest else []:
             key, equals, value = part.partition("=")
             if not equals or not key.strip():
                 raise OptionError(
@@ -239,6 +237,17 @@ class JudgeSpec:
         if not name:
             raise OptionError(f"Judge specification {text!r} names no judge.")
         return JudgeSpec(name, options)
+
+    @property
+    def members(self) -> list[JudgeSpec]:
+        """The judges within this one, such as those of a panel.
+
+        Raises:
+            OptionError: If one of them is malformed.
+        """
+        given = self.options.get(MEMBERS)
+        texts = member_texts(given) if isinstance(given, str) else []
+        return [JudgeSpec.parse(text) for text in texts]
 
     def __str__(self) -> str:
         options = ",".join(f"{k}={_text(v)}" for k, v in self.options.items() if v is not None)

@@ -1,0 +1,1 @@
+"""Whole procedures made of the other parts: judging on a cluster, and the like."""

@@ -195,6 +195,8 @@ class ScriptedJudge(Judge):
         closed: Whether it has been closed.
     """
 
+    rubric_form = "scripted"  # what a rubric comes to is told as any other score
+
     def __init__(
         self,
         script: Callable[[JudgeRequest, str], Answer] | Sequence[Answer],

@@ -183,7 +183,8 @@ class ChatServer:
             await asyncio.sleep(answer.delay or self._delay)
         finally:
             self.active -= 1
-        response = response_of(body)
+        is_told = answer.content is not None or answer.body is not None
+        response = "" if is_told else response_of(body)
         keeps = await self._write(writer, answer, response)
         if keeps and answer.status == 200 and answer.content is None and answer.body is None:
             self.succeeded[body["messages"][0]["content"], response] += 1

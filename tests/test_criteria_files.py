@@ -179,9 +179,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_criteria_file(tmp_path / "folder.json")
     with pytest.raises(CriteriaError, match=r"mine\.toml: a criteria file ends in .yaml, .yml"):
         read_criteria_file(write(tmp_path, FILE, "mine.toml"))
-    (tmp_path / "huge.json").write_bytes(b" " * (4 * 2**20 + 1))
-    with pytest.raises(CriteriaError, match=r"huge\.json: a criteria file has at most 4 MiB"):
-        read_criteria_file(tmp_path / "huge.json")
+    (tmp_path / "huge.yaml").write_bytes(b" " * (4 * 2**20 + 1))
+    with pytest.raises(CriteriaError, match=r"huge\.yaml: a criteria file has at most 4 MiB"):
+        read_criteria_file(tmp_path / "huge.yaml")
 
 
 # --- the choice of criteria

@@ -16,12 +16,12 @@ import pytest
 
 from inspector_plugin.cli.main import main
 from inspector_plugin.data import files
-from inspector_plugin.data.requests import read_requests
+from inspector_plugin.data.requests import RequestRow, read_requests
 from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.judging.score_file import score_to_file
-from inspector_plugin.schema import ROSCOE, JudgeRequest
+from inspector_plugin.schema import ROSCOE, Judgement, JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 from inspector_plugin.testing import ScriptedJudge
 
@@ -156,6 +156,15 @@ def fluency(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def judged_by_mine(rows: list[RequestRow], judge: ScriptedJudge, out: Path) -> list[Judgement]:
+    """Judge rows into a file, and return the judgements in the order they are handed over."""
+    judged: list[Judgement] = []
+    score_to_file(
+        rows, {"mine": judge}, out, MADE_BY, on_row=lambda _, each: judged.append(each["mine"])
+    )
+    return judged
+
+
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
@@ -196,9 +205,9 @@ def test_an_output_that_only_lacks_its_end_is_resumed() -> None:
     score_to_file(rows, {"mine": by_number()}, out, MADE_BY)
     whole = out.read_bytes()
     out.write_bytes(whole[: len(whole) // 2])
-    judged = score_to_file(rows, {"mine": by_number()}, out, MADE_BY)
+    judged = judged_by_mine(rows, by_number(), out)
     assert out.read_bytes() == whole
-    assert [each.scores["fluency"].score for each in judged["mine"]] == [1, 2, 3, 4, 5, 1]
+    assert [each.scores["fluency"].score for each in judged] == [1, 2, 3, 4, 5, 1]
     written = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["usage"] for row in written] == [row["usage"] for row in ROWS]
 
@@ -425,7 +434,7 @@ def test_a_response_that_is_no_text_is_unscored_with_the_reason(
     write("in.jsonl", [{"question": "q", "response": each} for each in responses])
     out, judge = Path("out.jsonl"), by_number()
     for _ in range(2):
-        judged = score_to_file(read_requests("in.jsonl"), {"mine": judge}, out, MADE_BY)["mine"]
+        judged = judged_by_mine(read_requests("in.jsonl"), judge, out)
     scores = [each.scores["fluency"] for each in judged]
     assert [each.score for each in scores] == [2, None, 3, None, None, None]
     assert [each.reason for each in scores] == [
@@ -459,7 +468,10 @@ def test_a_sample_log_of_lm_eval_is_judged_by_its_document(
     (request,) = judge.calls[0]
     assert (request.id, request.question, request.response) == ("7", "What is 2+2?", "It is 4")
     written = [json.loads(each) for each in Path("out.jsonl").read_text().splitlines()]
-    assert written[0].items() >= line.items()
+    assert [(each["id"], each["question"], each["response"]) for each in written] == [
+        ("7", "What is 2+2?", "It is 4"),
+        ("8", "What is 2+2?", None),
+    ]
     assert [each["judgements"]["mine"]["scores"]["fluency"]["score"] for each in written] == [
         5,
         None,
@@ -467,4 +479,4 @@ def test_a_sample_log_of_lm_eval_is_judged_by_its_document(
     assert score(judge="recorded:path=out.jsonl", out="again.jsonl") == 0
     write("in.jsonl", [{**line, "doc": {"problem": "What is 2+2?"}}])
     capsys.readouterr()
-    assert "write rows of question (from doc) and response" in refused(capsys, score(out="o.jsonl"))
+    assert "say with --question-field which field" in refused(capsys, score(out="o.jsonl"))

@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 # The command line starts lm_eval's tasks and whole workflows.
 WITHIN_A_LAYER = {("cli", "harness"), ("cli", "workflows"), ("cli", "api"), ("workflows", "api")}
 # What the judges share; no judge's own.
-SHARED_BY_JUDGES = {"packs", "running"}
+SHARED_BY_JUDGES = {"members", "packs", "running"}
 
 
 def imported(source: str, module: str) -> Iterator[str]:

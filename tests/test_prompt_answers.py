@@ -12,7 +12,7 @@ from endpoint_judges import MakeJudge, Serve, reasons, requests
 
 from inspector_plugin.errors import JudgeError
 from inspector_plugin.judges.prompt.messages import Message
-from inspector_plugin.judges.prompt.prompts import asked_again, conversation_for
+from inspector_plugin.judges.prompt.prompts import asked_again, conversation_for, scores_form
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.schema import ROSCOE, JudgeRequest
 
@@ -151,7 +151,7 @@ def test_asking_again_makes_no_empty_message(serve: Serve, make_judge: MakeJudge
 
 def test_thoughts_are_not_shown_when_asking_again() -> None:
     asked = conversation_for(JudgeRequest("q", "r"), ROSCOE[:1], False, None)
-    again = asked_again(asked, "<think>hm</think> five", "bad", ROSCOE[:1], False)
+    again = asked_again(asked, "<think>hm</think> five", "bad", scores_form(ROSCOE[:1], False))
     assert again.messages[2] == Message("assistant", "five")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from inspector_plugin.cli import flags
 from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.rubrics.reply_store import ReplyStore
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -15,11 +17,18 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     actions.add_parser("info", help="where it is, and how many judgements of which judge it holds")
     clear = actions.add_parser("clear", help="forget all judgements, or those of one judge")
     clear.add_argument("--judge", metavar="CLASS", help="as `inspector cache info` names it")
+    clear.add_argument(
+        "--replies", action="store_true", help="forget the replies of rubric generators instead"
+    )
     parser.set_defaults(run_command=run_cache)
 
 
 def run_cache(options: argparse.Namespace) -> int:
     """Run one of the actions."""
+    if options.action == "clear" and options.replies:
+        with closing(ReplyStore()) as store:
+            print(f"{store.clear()} replies forgotten")
+        return 0
     with JudgeCache() as cache:
         if options.action == "clear":
             print(f"{cache.clear(options.judge)} judgements forgotten")
@@ -28,4 +37,6 @@ def run_cache(options: argparse.Namespace) -> int:
     print(f"{info.path}: {sum(info.judgements.values())} judgements, {info.bytes} bytes")
     for judge, count in sorted(info.judgements.items()):
         print(f"{count:8} {judge}")
+    with closing(ReplyStore()) as store:
+        print(f"{store.path}: {store.count()} replies of rubric generators")
     return 0

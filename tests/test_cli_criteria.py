@@ -12,7 +12,9 @@ from inspector_plugin.schema import ROSCOE, ROSCOE_KEYS, read_criteria_file
 
 def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["criteria", "list"]) == 0
-    assert capsys.readouterr().out == f"roscoe: {', '.join(ROSCOE_KEYS)}\n"
+    assert capsys.readouterr().out == (
+        f"roscoe: {', '.join(ROSCOE_KEYS)}\ncorrectness: correctness\n"
+    )
     assert main(["criteria", "show", "roscoe"]) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80

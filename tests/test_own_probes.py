@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,7 +130,8 @@ def test_a_data_set_without_probes_is_named_with_those_that_have_some(probes: Pa
     first, second = judge_all(judge, [unknown, mine], progress=False)
     assert [score.reason for score in first.scores.values()] == [reason] * 2
     assert [score.reason for score in second.scores.values()] == [None] * 2
-    assert cannot_judge(judge, [unknown, mine]) == {reason: 2}
+    counts = Counter((c, each.dataset) for each in (unknown, mine) for c in each.criteria)
+    assert cannot_judge(judge, counts) == {reason: 2}
 
 
 def test_the_option_dataset_goes_before_what_a_request_names(judge: Judge) -> None:

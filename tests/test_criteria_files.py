@@ -15,6 +15,7 @@ from inspector_plugin.schema import (
     BINARY,
     MULTICLASS,
     ROSCOE,
+    ROSCOE_KEYS,
     Criterion,
     Scale,
     parse_criteria,
@@ -242,3 +243,9 @@ def test_two_criteria_of_one_key_cannot_be_chosen_together(tmp_path: Path) -> No
     fluency = write(tmp_path, changed(key="fluency"), "fluency.yaml")
     with pytest.raises(CriteriaError, match="two criteria have the key 'fluency'"):
         parse_criteria(f"roscoe,{fluency}")
+
+
+def test_correctness_stands_beside_the_built_in_criteria() -> None:
+    keys = [criterion.key for criterion in parse_criteria("correctness,fluency")]
+    assert keys == ["fluency", "correctness"]
+    assert [c.key for c in parse_criteria("roscoe,correctness")] == [*ROSCOE_KEYS, "correctness"]

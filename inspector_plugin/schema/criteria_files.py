@@ -96,7 +96,7 @@ def parse_criteria(text: str | Iterable[str] | None) -> tuple[Criterion, ...]:
     except CriteriaError as error:
         raise CriteriaError(f"Criteria {','.join(parts)}: {error}.") from error
     if all(part in _BUILT_IN_BY_KEY for part in parts):
-        return tuple(criterion for criterion in ROSCOE if criterion in chosen)
+        return tuple(each for each in _BUILT_IN_BY_KEY.values() if each in chosen)
     return tuple(chosen)
 
 

@@ -22,7 +22,7 @@ from inspector_plugin.judges.inspector.crossfit_training import (
     held_out_probabilities,
     part,
 )
-from inspector_plugin.judges.inspector.figures import all_figures
+from inspector_plugin.judges.inspector.figures import all_figures, held_out_figures
 from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.training_texts import ATTEMPT, CORRECTNESS, FOLDS
 
@@ -50,8 +50,7 @@ def criterion_figures(fits: Fits, chains: Sequence[Chain], seed: int) -> dict[st
         splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(FOLDS)]
         scale = label_scale(rows[0].criterion, plan.labels)
         figures = all_figures(own[key][chosen], rows, scale, splits, seed)
-        new = all_figures(averaged[key][chosen], rows, scale, [], seed)
-        figures["averaged_route"] = new["nested_cross_validation"]
+        figures["averaged_route"] = held_out_figures(averaged[key][chosen], rows, scale, seed)
         predicted = own[key][chosen].argmax(axis=1)
         entries[key] = {
             "rows": len(chosen),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from inspector_plugin.data.folds import fold_of
+from inspector_plugin.errors import DataError
 from inspector_plugin.judges.inspector.crossfit import Chain, CriterionModel, Familiarity, Hurdle
 from inspector_plugin.judges.inspector.figures import macro_f1
 from inspector_plugin.judges.inspector.inputs import Inputs, emphasis
@@ -50,6 +52,8 @@ ATTEMPTS_LOST, GOOD_LOST, FAMILIAR_LOST = 0.01, 0.02, 0.01
 _MARGIN = 1.0
 _LEAST_ROWS = 50
 _DIRECTIONS = 20
+# The outer ring leaves out two folds, and what is measured inside it a third.
+_MOST_EXCLUDED = 3
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,34 @@ class Fits:
             _MADE_WEIGHT,
             [_CORRECTNESS_WEIGHTS.get(str(origin), 1.0) for origin in data.origins],
         )
+
+        for key in plan.keys:
+            self._require_every_label(
+                f"{plan.scored}, {key!r} ({plan.labels}): a label",
+                self._label_of[key],
+                "give more scored rows, or use: inspector train",
+            )
+        for key, goodness in self._goodness.items():
+            what = f"{key!r}: real responses, or those made bad,"
+            self._require_every_label(what, goodness, "give more rows, or a larger --sources")
+        if (self._correct >= 0).any():
+            what = f"{CORRECTNESS!r}: a right or a wrong solution"
+            self._require_every_label(what, self._correct, "give more --solutions")
+
+    def _require_every_label(self, what: str, labels: Ints, remedy: str) -> None:
+        """Refuse labels of which one would be lost with three folds left out.
+
+        Raises:
+            DataError: If there are too few rows of a label.
+        """
+        known = set(labels[labels >= 0].tolist())
+        for excluded in combinations(range(FOLDS), _MOST_EXCLUDED):
+            kept = labels[(labels >= 0) & self.data.without(frozenset(excluded))]
+            if len(known) < 2 or set(kept.tolist()) != known:
+                raise DataError(
+                    f"{what} occurs in too few problems to be there when {_MOST_EXCLUDED} of "
+                    f"{FOLDS} folds are left out; {remedy}."
+                )
 
     def chain(self, excluded: Excluded) -> Chain:
         """Fit all that judges, without some folds."""

@@ -70,6 +70,13 @@ def all_figures(
     return {**figures, "chance": {"macro_f1": {"value": _chance(labels, seed)}}}
 
 
+def held_out_figures(
+    probabilities: Array, rows: Sequence[ScoredRow], scale: Scale, seed: int
+) -> dict[str, Any]:
+    """Compare held-out predictions alone with the stored scores; see `all_figures`."""
+    return _agreement(probabilities, rows, label_indices(rows, scale), scale, seed)
+
+
 def _agreement(
     probabilities: Array, rows: Sequence[ScoredRow], labels: Array, scale: Scale, seed: int
 ) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def judge_edits(
 ) -> Scores:
     """Judge the rows of a file as they are and edited, a few rows at a time.
 
-    What is judged is in the judge cache at once: a run that was interrupted goes on where it
-    stopped when it is called again.
+    What is judged is in the judge cache at once: a run that was interrupted resumes
+    when it is called again.
 
     Args:
         judge: The judge.

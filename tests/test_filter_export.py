@@ -135,6 +135,20 @@ def test_a_total_needs_every_score_and_one_scale(capsys: pytest.CaptureFixture[s
     assert kept("--by", "answered") == ["a"]
 
 
+def test_whether_a_solution_is_right_is_not_part_of_a_total() -> None:
+    def both(fluent: float, right: float) -> dict[str, CriterionScore]:
+        fluency = CriterionScore(fluent, round(fluent), scale=BINARY)
+        return {"fluency": fluency, "correctness": CriterionScore(right, 1, scale=BINARY)}
+
+    write(
+        "in.jsonl",
+        row("a", judgements={"j": both(0.6, 1.0)}),
+        row("b", judgements={"j": both(0.7, 0.6)}),
+    )
+    assert kept("--top", "0.5") == ["b"]
+    assert kept("--top", "0.5", "--by", "correctness") == ["a"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

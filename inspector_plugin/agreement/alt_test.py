@@ -9,13 +9,16 @@ annotators if it wins against at least half of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, ttest_1samp
+
+from inspector_plugin.agreement.compare import OVERALL
+from inspector_plugin.data.score_table import ScoreColumn
 
 Floats = NDArray[np.float64]
 Alignment = Literal["rmse", "accuracy"]
@@ -108,6 +111,62 @@ class AltTest:
             f"{answer}: {self.judge} wins against {won} of {len(self.annotators)} annotators, and "
             "must win against at least half of them"
         )
+
+
+def alternative_annotator_tests(
+    judge: str,
+    columns: Mapping[str, ScoreColumn],
+    annotators: Sequence[str],
+    theirs: Mapping[str, Sequence[ScoreColumn | None]],
+    problems: NDArray[np.intp],
+    epsilon: float = EPSILON,
+) -> list[AltTest]:
+    """Make the test on each criterion, and on all together where there are several.
+
+    Labels on different scales are compared as low and high quality.
+
+    Args:
+        judge: The judge's name.
+        columns: The judge's scores by criterion.
+        annotators: The annotators' names.
+        theirs: Their scores by criterion, in the order of the names; None where one has none.
+        problems: The number of each response's problem, [responses].
+        epsilon: The allowance, from 0 to 1.
+    """
+    everyone = [*columns.values(), *(c for each in theirs.values() for c in each if c is not None)]
+    scales = {column.scale for column in everyone}
+    mixed = len(scales) > 1
+    two_labels = mixed or all(len(scale.labels) == 2 for scale in scales)
+
+    def labels_of(column: ScoreColumn | None) -> Floats:
+        if column is None:
+            return np.full(len(problems), np.nan)
+        return (column.as_binary() if mixed else column).labels
+
+    sides = {
+        key: (labels_of(column), np.stack([labels_of(each) for each in theirs[key]]), problems)
+        for key, column in columns.items()
+    }
+    if len(sides) > 1:
+        judged, labels, repeated = zip(*sides.values(), strict=True)
+        sides[OVERALL] = (
+            np.concatenate(judged),
+            np.concatenate(labels, axis=1),
+            np.concatenate(repeated),
+        )
+    return [
+        alternative_annotator_test(
+            judge,
+            judged,
+            annotators,
+            labels,
+            own_problems,
+            key=key,
+            alignment="accuracy" if two_labels else "rmse",
+            epsilon=epsilon,
+        )
+        for key, (judged, labels, own_problems) in sides.items()
+    ]
 
 
 def alternative_annotator_test(

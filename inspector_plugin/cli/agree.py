@@ -12,10 +12,9 @@ import numpy as np
 from inspector_plugin.agreement.alt_test import (
     EPSILON,
     AltTest,
-    alternative_annotator_test,
+    alternative_annotator_tests,
 )
 from inspector_plugin.agreement.annotators import Stratum, alpha_by_criterion, by_agreement
-from inspector_plugin.agreement.compare import OVERALL
 from inspector_plugin.agreement.comparison import compare_columns
 from inspector_plugin.agreement.joined import join
 from inspector_plugin.agreement.outcome import OutcomeAgreement, compare_with_outcome
@@ -240,8 +239,9 @@ def outcome_agreements(selection: Selection, options: argparse.Namespace) -> lis
         keys = selection.keys_of(judge)
         columns = {key: table.column(judge, key) for key in keys}
         scores = {key: column.scores for key, column in columns.items()}
-        if len(columns) > 1 and len({column.scale for column in columns.values()}) == 1:
-            total = np.sum(list(scores.values()), axis=0)
+        counted = table.total_columns(judge, keys)
+        if len(counted) > 1 and len({column.scale for column in counted}) == 1:
+            total = np.sum([column.scores for column in counted], axis=0)
             scores |= {} if np.isnan(total).all() else {_TOTAL: total}
         found += [
             compare_with_outcome(
@@ -276,41 +276,18 @@ def _tests(
     epsilon: float,
 ) -> list[AltTest]:
     """The alternative annotator test on each criterion, and on all together."""
-    judged, people = {}, {}
-    scales = {column.scale for key in sides for column in selection.annotators_on(key)}
-    scales |= {ours.scale for ours, _ in sides.values()}
-    mixed = len(scales) > 1
-    two_labels = mixed or all(len(scale.labels) == 2 for scale in scales)
-    for key, (ours, _) in sides.items():
-        missing = np.full(selection.table.rows, np.nan)
+    theirs = {}
+    for key in sides:
         columns = {column.judge: column for column in selection.annotators_on(key)}
-        judged[key] = (ours.as_binary() if mixed else ours).labels
-        people[key] = np.stack(
-            [
-                (columns[name].as_binary() if mixed else columns[name]).labels
-                if name in columns
-                else missing
-                for name in selection.annotators
-            ]
-        )
-    problems = dict.fromkeys(sides, selection.table.problem_codes)
-    if len(sides) > 1:
-        problems[OVERALL] = np.tile(selection.table.problem_codes, len(sides))
-        judged[OVERALL] = np.concatenate(list(judged.values()))
-        people[OVERALL] = np.concatenate(list(people.values()), axis=1)
-    return [
-        alternative_annotator_test(
-            judge,
-            judged[key],
-            selection.annotators,
-            people[key],
-            problems[key],
-            key=key,
-            alignment="accuracy" if two_labels else "rmse",
-            epsilon=epsilon,
-        )
-        for key in judged
-    ]
+        theirs[key] = [columns.get(name) for name in selection.annotators]
+    return alternative_annotator_tests(
+        judge,
+        {key: ours for key, (ours, _) in sides.items()},
+        selection.annotators,
+        theirs,
+        selection.table.problem_codes,
+        epsilon,
+    )
 
 
 def _groups(selection: Selection, options: argparse.Namespace) -> list[Everyone]:

@@ -116,7 +116,7 @@ class JudgedFiles:
             DataError: If there are none that can be used.
         """
         if key == TOTAL:
-            columns = [self.table.column(judge, each) for each in self.keys_of(judge)]
+            columns = self.table.total_columns(judge, self.keys_of(judge))
             return Values(np.sum([column.scores for column in columns], axis=0), None)
         column = self.table.column(judge, key)
         if len(column.fingerprints) > 1:
@@ -146,8 +146,8 @@ class JudgedFiles:
         keys = self.keys_of(judge)
         if any((judge, key) not in self.table.columns for key in keys):
             return False
-        scales = {self.table.columns[judge, key].scale for key in keys}
-        if len(keys) < 2 or len(scales) > 1:
+        columns = self.table.total_columns(judge, keys)
+        if len(columns) < 2 or len({column.scale for column in columns}) > 1:
             return False
         return bool((~np.isnan(self.values(judge, TOTAL).scores)).any())
 

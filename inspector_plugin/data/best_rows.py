@@ -68,8 +68,8 @@ def best_rows(
         table: The scores.
         judge: The judge.
         top: The share of all rows of the table to keep, in (0, 1]; fewer are kept if fewer qualify.
-        by: A criterion's key, or "total": the sum over all criteria. None for the total, or for
-            the only criterion there is.
+        by: A criterion's key, or "total": the sum over all criteria but `correctness`. None for
+            the total, or for the only criterion there is.
         min_confidence: The least probability of the label, in [0, 1], on each criterion that
             counts.
         dropped: Which flags, on a criterion that counts, leave a row out; None for none.
@@ -80,7 +80,7 @@ def best_rows(
     """
     keys = table.keys_of(judge)
     by = by or (keys[0] if len(keys) == 1 else TOTAL)
-    columns = [table.column(judge, key) for key in (keys if by == TOTAL else [by])]
+    columns = table.total_columns(judge) if by == TOTAL else [table.column(judge, by)]
     if common_scale(column.scale for column in columns) is None:
         raise DataError(
             "The criteria are on different scales, so that there is no total; choose one with "

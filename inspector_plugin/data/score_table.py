@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inspector_plugin.data.stored_scores import rows_of
 from inspector_plugin.errors import DataError, one_of
+from inspector_plugin.schema.correctness import counts_in_total
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.roscoe import in_table_order
 
@@ -205,6 +206,19 @@ class ScoreTable:
         """The keys of the criteria that a judge was asked for, in the order of tables."""
         found = [*self.columns, *self._refused_columns()]
         return in_table_order(key for name, key in found if name == judge)
+
+    def total_columns(self, judge: str, keys: Sequence[str] | None = None) -> list[ScoreColumn]:
+        """The scores that make up a judge's total: all but whether the solution is right.
+
+        Args:
+            judge: The judge.
+            keys: The criteria to sum up; None for all that the judge has.
+
+        Raises:
+            DataError: If there are none on one of them.
+        """
+        columns = [self.column(judge, key) for key in keys or self.keys_of(judge)]
+        return [each for each in columns if counts_in_total(each.key, *each.fingerprints[:1])]
 
     def column(self, judge: str, key: str) -> ScoreColumn:
         """Return the scores of a judge on a criterion.

@@ -18,7 +18,7 @@ from inspector_plugin.judges.members import (
     common_member_scale,
     common_rubric_form,
     describe_members,
-    make_members,
+    made_of_members,
 )
 from inspector_plugin.judging.calls import reason_against
 from inspector_plugin.judging.judge import Judge, JudgementGroups, StreamingJudge
@@ -61,12 +61,7 @@ def make_cascade(options: CascadeOptions) -> CascadeJudge:
     Raises:
         OptionError: If an option or a member cannot be used.
     """
-    members = make_members("cascade", options)
-    try:
-        return CascadeJudge(members, options)
-    except BaseException:
-        close_members(members.values())
-        raise
+    return made_of_members("cascade", options, CascadeJudge)
 
 
 class CascadeJudge(StreamingJudge):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judging.judge import Judge
@@ -52,6 +52,31 @@ class MemberOptions(_ForMembers):
         """What is handed to the members."""
         values = {each.name: getattr(self, each.name) for each in fields(_ForMembers)}
         return {name: value for name, value in values.items() if value is not None}
+
+
+Made = TypeVar("Made", bound=Judge)
+Options = TypeVar("Options", bound=MemberOptions)
+
+
+def made_of_members(
+    name: str, options: Options, make: Callable[[dict[str, Judge], Options], Made]
+) -> Made:
+    """Make a judge out of its members, which are closed again if it cannot be made.
+
+    Args:
+        name: The judge's name.
+        options: Its options.
+        make: Makes it out of the members, by their names, and the options.
+
+    Raises:
+        OptionError: If an option or a member cannot be used.
+    """
+    members = make_members(name, options)
+    try:
+        return make(members, options)
+    except BaseException:
+        close_members(members.values())
+        raise
 
 
 def make_members(judge: str, options: MemberOptions) -> dict[str, Judge]:

@@ -20,7 +20,7 @@ from inspector_plugin.judges.members import (
     common_member_scale,
     common_rubric_form,
     describe_members,
-    make_members,
+    made_of_members,
 )
 from inspector_plugin.judging.calls import reason_against
 from inspector_plugin.judging.judge import Judge, JudgementGroups, StreamingJudge
@@ -64,12 +64,7 @@ def make_panel(options: PanelOptions) -> PanelJudge:
     Raises:
         OptionError: If an option or a member cannot be used.
     """
-    members = make_members("panel", options)
-    try:
-        return PanelJudge(members, options)
-    except BaseException:
-        close_members(members.values())
-        raise
+    return made_of_members("panel", options, PanelJudge)
 
 
 class PanelJudge(StreamingJudge):

@@ -31,13 +31,10 @@ def calibration(probabilities: Array, labels: Ints, seed: int = 0) -> dict[str, 
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    random = np.random.default_rng(seed)
-    drawn = [_ece(confidence, random.random(len(right)) < confidence, bins) for _ in range(_DRAWS)]
+    bins = _bins(confidence)
     truth = np.eye(probabilities.shape[1])[labels]
     return {
-        "ece": round(_ece(confidence, right, bins), 4),
-        "ece_bias": round(float(np.mean(drawn)), 4),
+        **pooled_calibration(confidence, right, seed),
         "brier": round(float(((probabilities - truth) ** 2).sum(axis=1).mean()), 4),
         "reliability": [
             [
@@ -60,10 +57,10 @@ def pooled_calibration(
         right: Whether it is the right one, [scores].
         seed: Seed of the draws behind `ece_bias`.
     """
-    bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
-    random = np.random.default_rng(seed)
-    drawn = [_ece(confidences, random.random(len(right)) < confidences, bins)
-             for _ in range(_DRAWS)]  # fmt: skip
+    bins, random = _bins(confidences), np.random.default_rng(seed)
+    drawn = [
+        _ece(confidences, random.random(len(right)) < confidences, bins) for _ in range(_DRAWS)
+    ]
     return {
         "ece": round(_ece(confidences, right, bins), 4),
         "ece_bias": round(float(np.mean(drawn)), 4),
@@ -85,6 +82,10 @@ def coverage_curve(confidences: Array, right: npt.NDArray[np.bool_]) -> list[lis
             [coverage, round(float(confidences[kept[-1]]), 4), round(float(right[kept].mean()), 4)]
         )
     return curve
+
+
+def _bins(confidence: Array) -> Ints:
+    return np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
 
 
 def _ece(confidence: Array, right: npt.NDArray[np.bool_], bins: Ints) -> float:

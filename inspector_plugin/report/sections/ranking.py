@@ -77,7 +77,8 @@ def means_of_criteria(table: ScoreTable, judge: str) -> NDArray[np.float64] | No
     Returns:
         None where the criteria are on different scales.
     """
-    columns = [column for (name, _), column in table.columns.items() if name == judge]
+    keys = [key for name, key in table.columns if name == judge]
+    columns = table.total_columns(judge, keys) if keys else []
     if not columns or common_scale(column.scale for column in columns) is None:
         return None
     # Where a row is judged on some of the criteria by design, those are what counts.

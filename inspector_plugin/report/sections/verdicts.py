@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.agreement.alt_test import AltTest, alternative_annotator_test
+from inspector_plugin.agreement.alt_test import AltTest, alternative_annotator_tests
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.compare import OVERALL
 from inspector_plugin.agreement.ranking import Ranking
-from inspector_plugin.data.score_table import ScoreTable
+from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
 from inspector_plugin.report.document import Cell, Column, Missing, Section, Table, written
 from inspector_plugin.report.ranking import verdict
 from inspector_plugin.report.sections.agreement import Comparisons, compared
@@ -60,46 +60,20 @@ def alternative_tests(
     table: ScoreTable, reference: str, annotators: Sequence[str]
 ) -> list[AltTest]:
     """Ask of each judge whether it may replace the annotators, by criterion and overall."""
-    judged: dict[str, dict[str, tuple[Floats, Floats]]] = {}
-    scales = {column.scale for (name, _), column in table.columns.items() if name != reference}
-    mixed = len(scales) > 1
-    two_labels = mixed or all(len(scale.labels) == 2 for scale in scales)
-    nothing = np.full(table.rows, np.nan)
+    columns: dict[str, dict[str, ScoreColumn]] = {}
+    theirs: dict[str, dict[str, list[ScoreColumn | None]]] = {}
     for key, judge, ours, _ in compared(table, reference, annotators):
-        theirs = [table.columns.get((name, key)) for name in annotators]
-        if any(column is not None for column in theirs):
-            judged.setdefault(judge, {})[key] = (
-                (ours.as_binary() if mixed else ours).labels,
-                np.stack(
-                    [
-                        nothing if each is None else (each.as_binary() if mixed else each).labels
-                        for each in theirs
-                    ]
-                ),
-            )
-    tests = []
-    for judge, by_key in judged.items():
-        problems = dict.fromkeys(by_key, table.problem_codes)
-        if len(by_key) > 1:
-            problems[OVERALL] = np.tile(table.problem_codes, len(by_key))
-            sides = list(by_key.values())
-            by_key[OVERALL] = (
-                np.concatenate([ours for ours, _ in sides]),
-                np.concatenate([theirs for _, theirs in sides], axis=1),
-            )
-        tests += [
-            alternative_annotator_test(
-                judge,
-                ours,
-                annotators,
-                theirs,
-                problems[key],
-                key=key,
-                alignment="accuracy" if two_labels else "rmse",
-            )
-            for key, (ours, theirs) in by_key.items()
-        ]
-    return tests
+        people = [table.columns.get((name, key)) for name in annotators]
+        if any(column is not None for column in people):
+            columns.setdefault(judge, {})[key] = ours
+            theirs.setdefault(judge, {})[key] = people
+    return [
+        test
+        for judge, own in columns.items()
+        for test in alternative_annotator_tests(
+            judge, own, annotators, theirs[judge], table.problem_codes
+        )
+    ]
 
 
 def _beyond_chance(statistics: Mapping[str, Estimate | None]) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from inspector_plugin.cli import flags
+from inspector_plugin.cli import flags, rubric_flags
 from inspector_plugin.data.files import require_no_input, write_whole
 from inspector_plugin.data.labelled import (
-    LABEL_FIELDS,
     LabelledFile,
     LabelledForm,
     read_labelled,
@@ -79,25 +78,7 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
         "problems that a data set's rubric says it was made from, and those that a rubric's "
         "generator was tuned on, are always left out",
     )
-    parser.add_argument(
-        "--sample",
-        type=flags.positive,
-        metavar="N",
-        help="judge N problems of each part of a file, drawn by --seed (default: all)",
-    )
-    parser.add_argument(
-        "--label-field",
-        default=",".join(LABEL_FIELDS),
-        metavar="LIST",
-        help="fields that may hold a response's label; the first that a row has counts (default: "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--group-field",
-        default="subset",
-        metavar="NAME",
-        help="names a row's part (default: subset)",
-    )
+    rubric_flags.add_parts_flags(parser)
     parser.add_argument(
         "--rubric-field",
         default="rubric",

@@ -1,4 +1,4 @@
-"""What `inspector rubric generate` and `inspector rubric refine` share: flags, models, outputs."""
+"""What the commands of `inspector rubric` that read data share: flags, models, outputs."""
 
 from __future__ import annotations
 
@@ -62,6 +62,31 @@ def add_model_flags(parser: flags.Parser) -> None:
 
 def add_data_flags(parser: flags.Parser) -> None:
     """Add the flags that say how the data is read."""
+    _add_label_field(parser)
+    parser.add_argument(
+        "--sample", type=flags.positive, metavar="N", help="N problems, drawn by --seed"
+    )
+    flags.add_seed_flag(parser)
+
+
+def add_parts_flags(parser: flags.Parser) -> None:
+    """Add the flags that say how labelled data is read whose rows name a part of it."""
+    parser.add_argument(
+        "--sample",
+        type=flags.positive,
+        metavar="N",
+        help="take N problems of each part of a file, drawn by --seed (default: all)",
+    )
+    _add_label_field(parser)
+    parser.add_argument(
+        "--group-field",
+        default="subset",
+        metavar="NAME",
+        help="names a row's part (default: subset)",
+    )
+
+
+def _add_label_field(parser: flags.Parser) -> None:
     parser.add_argument(
         "--label-field",
         default=",".join(LABEL_FIELDS),
@@ -69,10 +94,6 @@ def add_data_flags(parser: flags.Parser) -> None:
         help="fields that may hold a response's label; the first that a row has counts (default: "
         "%(default)s)",
     )
-    parser.add_argument(
-        "--sample", type=flags.positive, metavar="N", help="N problems, drawn by --seed"
-    )
-    flags.add_seed_flag(parser)
 
 
 def add_out_flags(parser: flags.Parser) -> None:

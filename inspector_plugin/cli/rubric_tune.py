@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector_plugin.cli import flags
+from inspector_plugin.cli import flags, rubric_flags
 from inspector_plugin.data.labelled import (
-    LABEL_FIELDS,
     LabelledFile,
     LabelledForm,
     LabelledProblem,
@@ -98,25 +97,7 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     parser.add_argument(
         "--beta", type=_above_zero, default=0.1, metavar="X", help="DPO's beta (default: 0.1)"
     )
-    parser.add_argument(
-        "--sample",
-        type=flags.positive,
-        metavar="N",
-        help="N problems of each part of a file, drawn by --seed (default: all)",
-    )
-    parser.add_argument(
-        "--label-field",
-        default=",".join(LABEL_FIELDS),
-        metavar="LIST",
-        help="fields that may hold a response's label; the first that a row has counts (default: "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--group-field",
-        default="subset",
-        metavar="NAME",
-        help="names a row's part (default: subset)",
-    )
+    rubric_flags.add_parts_flags(parser)
     flags.add_judge_option(
         parser, "labels", "device", "dtype", "batch_size", "concurrency", "max_cost"
     )

@@ -19,14 +19,12 @@ from inspector_plugin.lm import lora
 from inspector_plugin.lm.adapters import CARD, CONFIG, WEIGHTS
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.lora import (
-    Example,
-    LoraSettings,
-    Preference,
     encode_completion,
     encode_prompt,
     train_preference,
     train_supervised,
 )
+from inspector_plugin.lm.lora_plan import Example, LoraSettings, Preference
 
 SETTINGS = LoraSettings(rank=4, alpha=8, epochs=4, learning_rate=1e-2, batch_size=4, at_once=2)
 CHOSEN, REJECTED = "29 are left.", "Seven jars."

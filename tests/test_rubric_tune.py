@@ -21,7 +21,7 @@ from inspector_plugin.data.labelled import LabelledProblem
 from inspector_plugin.data.problems import problem_identity
 from inspector_plugin.errors import DataError, ModelError
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.lm.lora import LoraSettings
+from inspector_plugin.lm.lora_plan import LoraSettings
 from inspector_plugin.rubrics import sampling, tune
 from inspector_plugin.rubrics.candidates import (
     Candidate,

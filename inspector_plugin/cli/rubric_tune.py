@@ -27,7 +27,7 @@ from inspector_plugin.report.tables import WIDTH, make_table, plain, print_table
 from inspector_plugin.rubrics.rewards import LABELS, META_JUDGE, length_matched
 
 if TYPE_CHECKING:
-    from inspector_plugin.rubrics.tune import Tuned, TuningPlan
+    from inspector_plugin.rubrics.tuning_stages import Tuned, TuningPlan
 
 AUTO = "auto"
 _ALPHA_PER_RANK = 2.0
@@ -139,9 +139,9 @@ def run_rubric_tune(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace, reward: str) -> TuningPlan:
-    from inspector_plugin.lm.lora import LoraSettings
+    from inspector_plugin.lm.lora_plan import LoraSettings
     from inspector_plugin.rubrics.sampling import Draw
-    from inspector_plugin.rubrics.tune import TuningPlan
+    from inspector_plugin.rubrics.tuning_stages import TuningPlan
 
     settings = LoraSettings(
         rank=options.rank,

@@ -1,11 +1,10 @@
-"""Outputs and inputs that are damaged, shared, or not files: one line, and nothing is lost."""
+"""Outputs that are shared, changed, or the file that is read: one line, and nothing is lost."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,65 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from file_faults import MADE_BY, ROWS, by_number, enter, judged_by_mine, refused, score
 
 from inspector_plugin.cli.main import main
 from inspector_plugin.data import files
-from inspector_plugin.data.requests import RequestRow, read_requests
+from inspector_plugin.data.requests import read_requests
 from inspector_plugin.errors import DataError, OptionError
-from inspector_plugin.judging.cache import JudgeCache
-from inspector_plugin.judging.run import judge_all
 from inspector_plugin.judging.score_file import score_to_file
-from inspector_plugin.schema import ROSCOE, Judgement, JudgeRequest
-from inspector_plugin.schema.roscoe import ROSCOE_KEYS
-from inspector_plugin.testing import ScriptedJudge
-
-ROWS = [
-    {"id": n, "question": f"What is {n}?", "response": f"It is {n}", "usage": {"own": [n]}}
-    for n in range(6)
-]
-MADE_BY = {"input": "x"}
-
-
-class Described(ScriptedJudge):
-    """A scripted judge that can be told apart, and so is cached."""
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": "described"}
-
-
-def by_number() -> Described:
-    return Described(lambda request, key: float(1 + int(request.response[-1]) % 5))
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write("in.jsonl", ROWS)
-    reference = [{**row, "criterion": "fluency", "score": 1 + n % 5} for n, row in enumerate(ROWS)]
-    write("scores.jsonl", reference)
-    return tmp_path
-
-
-def write(path: str, rows: list[dict[str, Any]]) -> None:
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def score(*more: str, out: str = "out.jsonl", judge: str = "recorded:path=scores.jsonl") -> int:
-    arguments = ["score", "in.jsonl", "--judge", judge, "--criteria", "fluency", "--out", out]
-    return main([*arguments, *more])
-
-
-def refused(capsys: pytest.CaptureFixture[str], status: int) -> str:
-    """The one line that a refused command has printed."""
-    error = capsys.readouterr().err
-    assert status == 1
-    assert error.count("\n") == 1
-    assert "Traceback" not in error
-    return error
-
-
-def contents() -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
+    return enter(tmp_path, monkeypatch)
 
 
 # --- one process at a time -----------------------------------------------------------------------
@@ -156,15 +108,6 @@ def fluency(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def judged_by_mine(rows: list[RequestRow], judge: ScriptedJudge, out: Path) -> list[Judgement]:
-    """Judge rows into a file, and return the judgements in the order they are handed over."""
-    judged: list[Judgement] = []
-    score_to_file(
-        rows, {"mine": judge}, out, MADE_BY, on_row=lambda _, each: judged.append(each["mine"])
-    )
-    return judged
-
-
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
@@ -213,6 +156,10 @@ def test_an_output_that_only_lacks_its_end_is_resumed() -> None:
 
 
 # --- no output replaces what is read -------------------------------------------------------------
+
+
+def contents() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
 
 
 @pytest.mark.parametrize("how", ["plain", "link", "hard link", "other spelling"])
@@ -327,156 +274,3 @@ def test_collect_generates_only_what_is_not_there(
     before = train.read_bytes()
     assert "the input itself" in refused(capsys, main([*command, "--overwrite"]))
     assert train.read_bytes() == before
-
-
-# --- files that are damaged, or no files ---------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[" * 100_000, '{"a": ' * 500 + "1" + "}" * 500, "[1e400]", "9" * 5000, "\ud800"],
-    ids=["empty", "cut", "deep", "deeper than 64", "infinite", "huge number", "no UTF-8"],
-)
-def test_a_damaged_run_file_is_one_line(content: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert score() == 0
-    Path("out.jsonl.run.json").write_text(content, encoding="utf-8", errors="surrogatepass")
-    capsys.readouterr()
-    assert "pass --overwrite to begin anew" in refused(capsys, score())
-
-
-@pytest.mark.parametrize(
-    "text", ["[" * 65 + "]" * 65, "[" * 100_000, "[NaN]", "[-Infinity]", "[1e400]", "9" * 5000]
-)
-def test_json_of_others_is_bounded(text: str) -> None:
-    assert files.parse_json("[" * 64 + "]" * 64)
-    with pytest.raises(ValueError, match=r"deep|finite|digits"):
-        files.parse_json(text)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "folder", "loop"])
-@pytest.mark.parametrize("file", ["out.jsonl.run.json", "in.jsonl", "scores.jsonl"])
-def test_what_is_no_file_is_not_waited_for(
-    kind: str, file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert score() == 0
-    Path(file).unlink()
-    if kind == "pipe":
-        os.mkfifo(file)
-    elif kind == "folder":
-        Path(file).mkdir()
-    else:
-        os.symlink(file, file)
-    capsys.readouterr()
-    refused(capsys, score())
-
-
-def test_a_damaged_entry_of_the_cache_is_judged_again(tmp_path: Path) -> None:
-    cache, judge = JudgeCache(tmp_path / "judgements.sqlite"), by_number()
-    requests = [JudgeRequest(f"q{n}", f"r{n}", ROSCOE[:1]) for n in range(8)]
-    before = judge_all(judge, requests, cache=cache)
-    keys = cache.keys(judge, requests)
-    key = ROSCOE_KEYS[0]
-    entries: list[object] = [
-        "{",
-        "[]",
-        '{"format_version": 2, "scores": {}}',
-        json.dumps({"format_version": 2, "scores": {key: {"score": 9, "label": 9}}}),
-        json.dumps({"format_version": True, "scores": {}}),
-        "[" * 100_000,
-        b"\xff\xfe",
-    ]
-    database = sqlite3.connect(cache.path)
-    for place, entry in enumerate(entries):
-        database.execute("UPDATE judgements SET judgement=? WHERE key=?", (entry, keys[place]))
-    database.execute(
-        "UPDATE judgements SET judgement=CAST(? AS TEXT) WHERE key=?", (b"\xff\xfe", keys[0])
-    )
-    database.commit()
-    again = by_number()
-    judged = judge_all(again, requests, cache=cache)
-    assert [each.scores for each in judged] == [each.scores for each in before]
-    assert [request.response for request in again.calls[0]] == [f"r{n}" for n in range(7)]
-    healed = by_number()
-    judge_all(healed, requests, cache=cache)
-    assert healed.calls == []
-
-
-@pytest.mark.parametrize("damage", ["cut", "garbage", "folder"])
-def test_a_cache_that_cannot_be_used_names_the_remedy(damage: str, tmp_path: Path) -> None:
-    path = tmp_path / "judgements.sqlite"
-    with JudgeCache(path) as cache:
-        judge_all(by_number(), [JudgeRequest(f"q{n}", f"r{n}") for n in range(9)], cache=cache)
-    for beside in tmp_path.glob("judgements.sqlite-*"):
-        beside.unlink()
-    content = path.read_bytes()
-    if damage == "folder":
-        path.unlink()
-        path.mkdir()
-    else:
-        path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"x" * 9000)
-
-    def use() -> None:
-        with JudgeCache(path) as cache:
-            judge_all(by_number(), [JudgeRequest(f"q{n}", f"r{n}") for n in range(9)], cache=cache)
-            cache.info()
-
-    with pytest.raises(DataError, match=r"delete the file, or judge with --no-cache"):
-        use()
-
-
-# --- responses that are not there ----------------------------------------------------------------
-
-
-def test_a_response_that_is_no_text_is_unscored_with_the_reason(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    responses = ["It is 1", None, ["It is 2"], 5, ["a", "b"], {"a": 1}]
-    write("in.jsonl", [{"question": "q", "response": each} for each in responses])
-    out, judge = Path("out.jsonl"), by_number()
-    for _ in range(2):
-        judged = judged_by_mine(read_requests("in.jsonl"), judge, out)
-    scores = [each.scores["fluency"] for each in judged]
-    assert [each.score for each in scores] == [2, None, 3, None, None, None]
-    assert [each.reason for each in scores] == [
-        None,
-        "the response is missing (null)",
-        None,
-        "the response is not text but of type int",
-        "the response is not text but of type list",
-        "the response is not text but of type dict",
-    ]
-    assert [request.response for request in judge.calls[0]] == ["It is 1", "It is 2"]
-    assert [json.loads(line)["response"] for line in out.read_text().splitlines()] == responses
-    assert score(judge="recorded:path=out.jsonl", out="again.jsonl") == 0
-    assert main(["show", "out.jsonl", "--row", "2"]) == 0
-
-
-def test_a_sample_log_of_lm_eval_is_judged_by_its_document(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    line = {
-        "doc_id": 7,
-        "doc": {"question": "What is 2+2?"},
-        "resps": [["It is 4"]],
-        "filtered_resps": ["4"],
-        "filter": "strict-match",
-    }
-    write("in.jsonl", [line, {**line, "doc_id": 8, "resps": []}])
-    judge = by_number()
-    rows = read_requests("in.jsonl")
-    score_to_file(rows, {"mine": judge}, Path("out.jsonl"), MADE_BY)
-    (request,) = judge.calls[0]
-    assert (request.id, request.question, request.response) == ("7", "What is 2+2?", "It is 4")
-    written = [json.loads(each) for each in Path("out.jsonl").read_text().splitlines()]
-    assert [(each["id"], each["question"], each["response"]) for each in written] == [
-        ("7", "What is 2+2?", "It is 4"),
-        ("8", "What is 2+2?", None),
-    ]
-    assert [each["judgements"]["mine"]["scores"]["fluency"]["score"] for each in written] == [
-        5,
-        None,
-    ]
-    assert score(judge="recorded:path=out.jsonl", out="again.jsonl") == 0
-    write("in.jsonl", [{**line, "doc": {"problem": "What is 2+2?"}}])
-    capsys.readouterr()
-    assert "say with --question-field which field" in refused(capsys, score(out="o.jsonl"))

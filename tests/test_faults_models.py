@@ -1,4 +1,4 @@
-"""Language models that are damaged, templates that misbehave, and prompts that cannot be run."""
+"""Language models that are damaged or half installed, and templates that misbehave."""
 
 from __future__ import annotations
 
@@ -13,25 +13,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_prompt_local import chanting_model
-from tiny_probes import write_pack
 
 from inspector_plugin.cli.main import main
-from inspector_plugin.errors import JudgeError, ModelError, OptionError
+from inspector_plugin.errors import ModelError, OptionError
 from inspector_plugin.judges.lager.prompts import make_prompt_form
-from inspector_plugin.judging.judge import Judge
-from inspector_plugin.judging.run import judge_all
-from inspector_plugin.lm import batches, catalog, templates
-from inspector_plugin.lm.batches import Breaker, Fault, run_in_batches
-from inspector_plugin.lm.feature_store import FeatureStore
+from inspector_plugin.lm import catalog, templates
 from inspector_plugin.lm.generation import encode_chat
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.templates import around_messages
-from inspector_plugin.lm.tokens import ALL, Encoding
-from inspector_plugin.plugins.registry import create_judge
-from inspector_plugin.schema import JudgeRequest
-from inspector_plugin.schema.roscoe import ROSCOE
 
 USER = [{"role": "user", "content": "Hello"}]
 
@@ -255,197 +244,6 @@ def test_a_good_template_surrounds_the_messages(model: Path) -> None:
     )
     chat = [{"role": "system", "content": "s"}, {"role": "user", "content": "Message-0-Content"}]
     assert around_messages(lm, chat) == ["<system>", "\n<user>", "\n<assistant>"]
-
-
-# --- one prompt that cannot be run ---------------------------------------------------------------
-
-
-def requests(count: int, bad: int | None = None) -> list[JudgeRequest]:
-    marked = {bad: MARK * 300}
-    return [
-        JudgeRequest(f"What is {n}?", marked.get(n, f"It is {n}."), ROSCOE[:1], "gsm8k")
-        for n in range(count)
-    ]
-
-
-MARK = "~"
-LAGER = "lager:model={model},answer_prefix=Score:,"
-SPECS = [
-    "inspector:probes={probes},model={model}",
-    "inspector:probes={probes},model={model},batch_size=4",
-    LAGER + "preset=paper",
-    LAGER + "batch_size=4",
-    LAGER + "reasoning=true,reasoning_tokens=4",
-    "prompt:model={model}",
-    "prompt:model={model},batch_size=4",
-]
-
-
-@pytest.fixture
-def judge_of(tmp_path: Path, tiny_lm: Path) -> Callable[[str], tuple[Judge, Any]]:
-    """Make a judge of a specification, and give the language model that it runs."""
-    write_pack(tmp_path / "probes", load_language_model(str(tiny_lm)), "multiclass", layout="bare")
-    talker = chanting_model(tmp_path / "talker", tiny_lm, "4", "5", context=4096)
-
-    def make(spec: str) -> tuple[Judge, Any]:
-        model = talker if spec.startswith("prompt") else tiny_lm
-        judge = create_judge(spec.format(probes=tmp_path / "probes", model=model))
-        return judge, load_language_model(str(model))
-
-    return make
-
-
-def break_on_mark(monkeypatch: pytest.MonkeyPatch, lm: Any, how: str, most: int = 100) -> None:
-    """Let a model fail on a prompt full of a mark: for memory, or with NaN."""
-    (mark,) = lm.tokenizer(MARK, add_special_tokens=False).input_ids
-    embeddings = lm.model.get_input_embeddings()
-    real = embeddings.forward
-
-    def forward(ids: torch.Tensor) -> torch.Tensor:
-        bad = (ids == mark).sum(dim=1) > most if most else ids.sum(dim=1) > 0
-        if how == "memory" and bad.any():
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        states: torch.Tensor = real(ids)
-        return torch.where(bad[:, None, None], torch.nan, states)
-
-    monkeypatch.setattr(embeddings, "forward", forward)
-
-
-@pytest.mark.parametrize("how", ["memory", "not finite"])
-@pytest.mark.parametrize("spec", SPECS)
-def test_one_prompt_that_cannot_be_run_costs_that_row(
-    spec: str,
-    how: str,
-    judge_of: Callable[[str], tuple[Judge, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    judge, lm = judge_of(spec)
-    alone = judge_all(judge, requests(9), progress=False)
-    batches._budgets.clear()
-    break_on_mark(monkeypatch, lm, how)
-    judged = judge_all(judge, requests(9, bad=4), progress=False)
-    (score,) = judged[4].scores.values()
-    generates = spec.startswith("prompt") or "reasoning" in spec
-    what = "logits" if generates else "hidden states"
-    wanted = "does not fit into the memory" if how == "memory" else f"{what} that are not finite"
-    assert score.score is None
-    assert score.reason is not None
-    assert wanted in score.reason
-    assert score.transient == (how == "memory")
-    for place in set(range(9)) - {4}:
-        (found,), (expected,) = judged[place].scores.values(), alone[place].scores.values()
-        assert found.reason == expected.reason
-        if expected.score is not None:
-            assert found.score == pytest.approx(expected.score, abs=1e-3)
-
-
-@pytest.mark.parametrize("spec", [SPECS[0], SPECS[2], SPECS[4], SPECS[5]])
-def test_many_such_prompts_in_a_row_end_the_run(
-    spec: str, judge_of: Callable[[str], tuple[Judge, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    judge, lm = judge_of(spec)
-    break_on_mark(monkeypatch, lm, "not finite", most=0)
-    with pytest.raises(JudgeError, match="32 prompts in a row could not be run"):
-        judge_all(judge, requests(99), progress=False)
-
-
-def test_the_breaker_counts_what_is_in_a_row() -> None:
-    breaker = Breaker(most=3)
-    for fault in (Fault("x"), Fault("x"), None, Fault("x"), Fault("x")):
-        breaker.note(fault)
-    with pytest.raises(JudgeError, match="3 prompts in a row could not be run: y"):
-        breaker.note(Fault("y"))
-
-
-def test_a_batch_size_that_is_too_large_is_halved(tiny_lm: Path) -> None:
-    tried = []
-
-    def run(batch: list[int]) -> list[int]:
-        tried.append(len(batch))
-        if len(batch) > 2:
-            raise MemoryError
-        return batch
-
-    lm = load_language_model(str(tiny_lm))
-    ran = [batch for batch, _ in run_in_batches(lm, [1] * 9, 8, run)]
-    assert sorted(index for batch in ran for index in batch) == list(range(9))
-    assert tried == [8, 4, 2, 2, 2, 2, 1]
-
-
-# --- features on disk ----------------------------------------------------------------------------
-
-FEATURE = Feature(1, ALL, "mean")
-
-
-def damage_file(path: Path, how: str) -> None:
-    content = path.read_bytes()
-    path.unlink()
-    if how == "pipe":
-        os.mkfifo(path)
-    elif how == "loop":
-        path.symlink_to(path)
-    elif how == "not finite":
-        values = load_file_numpy(content)
-        save_file({"features": torch.full(values, torch.nan)}, path)
-    elif how == "other width":
-        save_file({"features": torch.ones(7)}, path)
-    elif how == "other name":
-        save_file({"others": torch.ones(32)}, path)
-    elif how == "other type":
-        save_file({"features": torch.ones(32, dtype=torch.bfloat16)}, path)
-    else:
-        path.write_bytes({"empty": b"", "cut": content[:-9], "garbage": b"\xff" * 200}[how])
-
-
-def load_file_numpy(content: bytes) -> tuple[int, ...]:
-    from safetensors.numpy import load
-
-    shape: tuple[int, ...] = load(content)["features"].shape
-    return shape
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        "pipe",
-        "loop",
-        "not finite",
-        "other width",
-        "other name",
-        "other type",
-        "empty",
-        "cut",
-        "garbage",
-    ],
-)
-def test_a_damaged_feature_file_is_computed_again(how: str, tiny_lm: Path, tmp_path: Path) -> None:
-    lm, store = load_language_model(str(tiny_lm)), FeatureStore(tmp_path)
-    encodings = [Encoding((3, 4, 5 + n), {ALL: (0, 3)}, False) for n in range(3)]
-    paths = store.extract(lm, encodings, ForwardPlan((FEATURE,)))
-    before = [path.read_bytes() for path in paths]
-    damage_file(paths[1], how)
-    assert store.extract(lm, encodings, ForwardPlan((FEATURE,))) == paths
-    assert [path.read_bytes() for path in paths] == before
-    assert not list(tmp_path.rglob("*.part"))
-
-
-def test_two_writers_of_one_feature_file_share_no_scratch_file(
-    tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second writes the file while the first has written its own part of it."""
-    lm, encoding = load_language_model(str(tiny_lm)), Encoding((3, 4, 5), {ALL: (0, 3)}, False)
-    plan, real, entered = ForwardPlan((FEATURE,)), Path.replace, []
-
-    def replace(self: Path, target: Any) -> Any:
-        if not entered:
-            entered.append(self)
-            FeatureStore(tmp_path).extract(lm, [encoding], plan)
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    (path,) = FeatureStore(tmp_path).extract(lm, [encoding], plan)
-    assert entered
-    assert load_file(path)["features"].shape == (1, 32) or load_file(path)["features"].numel() == 32
 
 
 # --- installations that were killed --------------------------------------------------------------

@@ -1,31 +1,16 @@
-"""`inspector rubric eval`: figures of judges that follow a rule, by hand."""
+"""The figures of `inspector rubric eval`: of judges that follow a rule, by hand."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import Answer, judgement, response_of
-from conftest import UseJudges
-from endpoint_judges import Serve
+from rubric_pairs import BAD, GOOD, SOURCE, RubricJudge, pair_rows, rule, write
 from scipy.stats import spearmanr
 
-from inspector_plugin.cli.main import main
-from inspector_plugin.data.labelled import (
-    PREFERENCES,
-    SCORES,
-    LabelledForm,
-    read_labelled,
-    sample,
-)
-from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.errors import DataError
+from inspector_plugin.data.labelled import SCORES, read_labelled
 from inspector_plugin.rubrics.conditions import (
-    HUMAN_NAME,
     NO_RUBRIC_NAME,
     by_another_problem,
     by_human_rubric,
@@ -42,62 +27,12 @@ from inspector_plugin.rubrics.evaluate import (
     evaluate_file,
 )
 from inspector_plugin.schema import Criterion, JudgeRequest
-from inspector_plugin.schema.rubric_files import RubricFile
-from inspector_plugin.schema.rubrics import RubricInstance, RubricItem
-from inspector_plugin.testing import ScriptedJudge
-
-GOOD, BAD = "It names a source.", "It names nothing."
-SOURCE = Criterion("rubric", items=(RubricItem("source", "The response names a source."),))
-# Better response, worse response, part.
-PAIRS = (
-    (GOOD + " A", BAD + " A", "natural"),
-    (GOOD + " B", GOOD + " B and more", "natural"),
-    (BAD + " C", GOOD + " C", "neighbor"),
-    (GOOD + " D", BAD + " D", "manual"),
-)
-
-
-class RubricJudge(ScriptedJudge):
-    """Scores responses by a rubric as it is told, whatever the items."""
-
-    rubric_form = "scripted"
-
-
-def pair_rows() -> list[dict[str, Any]]:
-    rows = []
-    for number, (better, worse, part) in enumerate(PAIRS):
-        preferred = number % 2
-        responses = [worse, better] if preferred else [better, worse]
-        rows.append(
-            {
-                "id": f"p{number}",
-                "subset": part,
-                "question": f"Question number {number}?",
-                "responses": responses,
-                "preferred": preferred,
-            }
-        )
-    return rows
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+from inspector_plugin.schema.rubrics import RubricItem
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     return write(tmp_path / "pairs.jsonl", pair_rows())
-
-
-def rule(request: JudgeRequest, key: str) -> float:
-    """No rubric: all alike. A preference: for the first where it names a source. Else: 5 or 1."""
-    if key == "overall_quality":
-        return 3
-    if key == "preference":
-        first = request.response.partition("[end of response 1")[0]
-        return 1 if "a source" in first else 2
-    return 5 if "a source" in request.response else 1
 
 
 def result_of(result: FileResult, condition: str, group: str = ALL) -> GroupResult:
@@ -258,221 +193,3 @@ def test_a_stuffed_response_holds_the_words_of_items_but_not_of_faults() -> None
     assert text.startswith("No.\n\n")
     assert "The response is short." in text
     assert "rambles" not in text
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "no rows"),
-        ([{"question": "q", "responses": ["a"]}], "two texts or more"),
-        ([{"question": "q", "responses": ["a", 1], "preferred": 0}], "texts only"),
-        ([{"question": "q", "responses": ["a", "b"], "preferred": 2}], "from 0 to 1, not 2"),
-        ([{"question": "q", "responses": ["a", "b"], "preferred": True}], "not True"),
-        ([{"question": "q", "response": "a", "label": "good"}], "'good' is not a number"),
-        ([{"response": "a", "label": 1}], "'question' is missing"),
-        (
-            [
-                {"question": "q", "responses": ["a", "b"], "preferred": 0},
-                {"question": "q", "response": "a"},
-            ],
-            "use two files",
-        ),
-    ],
-)
-def test_malformed_data_is_refused(
-    tmp_path: Path, rows: list[dict[str, Any]], message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read_labelled(write(tmp_path / "bad.jsonl", rows))
-
-
-def test_labels_are_found_in_the_first_field_that_a_row_has(tmp_path: Path) -> None:
-    rows = [
-        {"question": "q", "response": "a", "scores": [5, 4, 3]},
-        {"question": "q", "response": "b", "mine": {"x": 2}, "scores": [1]},
-    ]
-    path = write(tmp_path / "rows.jsonl", rows)
-    [problem] = read_labelled(path).problems
-    assert (problem.labels, problem.contrast) == ((4.0, 1.0), (0, 1))
-    [problem] = read_labelled(path, LabelledForm(("mine.x", "scores"))).problems
-    assert problem.labels == (4.0, 2.0)
-
-
-def test_a_sample_has_so_many_of_each_part(pairs: Path) -> None:
-    drawn = sample(read_labelled(pairs), 1, seed=3)
-    assert sorted(each.group or "" for each in drawn.problems) == ["manual", "natural", "neighbor"]
-    assert drawn == sample(read_labelled(pairs), 1, seed=3)
-    assert read_labelled(pairs).kind == PREFERENCES
-
-
-@pytest.fixture
-def use_here(monkeypatch: pytest.MonkeyPatch, use_judges: UseJudges) -> UseJudges:
-    """Make judges known by name to the command."""
-
-    def use(**factories: Any) -> Any:
-        registry = use_judges(**factories)
-        monkeypatch.setattr("inspector_plugin.cli.rubric_eval.make_registry", lambda: registry)
-        return registry
-
-    return use
-
-
-def rubric_file(path: Path, criterion: Criterion, **generator: Any) -> Path:
-    path.write_text(RubricFile("mine", criterion, generator=generator).text(".json"))
-    return path
-
-
-def test_the_command_prints_its_table_within_80_columns(
-    pairs: Path, tmp_path: Path, use_here: UseJudges, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_here(ruled=lambda labels: RubricJudge(rule, scale=None))
-    rubric = rubric_file(tmp_path / "R.json", SOURCE)
-    status = main(
-        ["rubric", "eval", str(pairs), "--judge", "ruled", "--rubrics", f"sources={rubric}"]
-    )
-    out = capsys.readouterr().out
-    assert status == 0, out
-    assert max(map(len, out.splitlines())) <= 80
-    [row] = [
-        line
-        for line in out.split("pairs: adversarial")[1].split("\n\n")[0].splitlines()
-        if line.startswith("sources")
-    ]
-    assert row.split()[1:3] == ["2", ".50"]
-    assert "pairs: manual" not in out  # pooled
-
-
-@pytest.mark.parametrize("form", ["md", "csv", "json"])
-def test_the_other_formats_hold_the_same_figures(
-    pairs: Path, tmp_path: Path, use_here: UseJudges, form: str
-) -> None:
-    use_here(ruled=lambda labels: RubricJudge(rule, scale=None))
-    rubric, out = rubric_file(tmp_path / "R.json", SOURCE), tmp_path / f"figures.{form}"
-    command = ["rubric", "eval", str(pairs), "--judge", "ruled", "--format", form]
-    assert main([*command, "--rubrics", f"sources={rubric}", "--out", str(out)]) == 0
-    text = out.read_text()
-    if form == "json":
-        tables = {t["title"]: t for s in json.loads(text)["sections"] for t in s["tables"]}
-        [row] = [r for r in tables["pairs"]["rows"] if r[0] == "sources"]
-        accuracy = row[tables["pairs"]["columns"].index("accuracy")]
-        assert accuracy["value"] == 0.625
-    elif form == "csv":
-        rows = list(csv.DictReader(io.StringIO(text)))
-        [number] = [r["row"] for r in rows if r["table"] == "pairs" and r["value"] == "sources"]
-        [figure] = [
-            r for r in rows if (r["table"], r["row"], r["column"]) == ("pairs", number, "accuracy")
-        ]
-        assert float(figure["value"]) == 0.625
-    else:
-        assert "### pairs: manual" in text
-        assert "| sources | 4 | .62" in text
-
-
-def test_problems_that_a_rubric_was_made_from_are_left_out(
-    pairs: Path, tmp_path: Path, use_here: UseJudges, capsys: pytest.CaptureFixture[str]
-) -> None:
-    judge = RubricJudge(rule, scale=None)
-    use_here(ruled=lambda labels: judge)
-    made_of = [problem_identity(row["question"]) for row in pair_rows()[:2]]
-    rubric = rubric_file(tmp_path / "R.json", SOURCE, problems=made_of)
-    more = write(tmp_path / "dev.jsonl", pair_rows()[2:3])
-    command = ["rubric", "eval", str(pairs), "--judge", "ruled", "--rubrics", f"sources={rubric}"]
-    assert main([*command, "--leave-out", str(more), "--no-pairwise"]) == 0
-    asked = {request.question for call in judge.calls for request in call}
-    assert asked == {"Question number 3?"}
-    assert "3 of 4 rows of problems left out" in capsys.readouterr().err
-
-
-def test_problems_that_the_generator_was_tuned_on_are_left_out(
-    pairs: Path, tmp_path: Path, use_here: UseJudges
-) -> None:
-    judge = RubricJudge(rule, scale=None)
-    use_here(ruled=lambda labels: judge)
-    adapter = tmp_path / "generator"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text("{}")
-    tuned_on = [problem_identity(row["question"]) for row in pair_rows()[1:]]
-    (adapter / "card.json").write_text(json.dumps({"problems": tuned_on}))
-    instances = tuple(
-        RubricInstance(problem_identity(row["question"]), SOURCE.items) for row in pair_rows()
-    )
-    rubric = rubric_file(
-        tmp_path / "R.json", Criterion("rubric", instances=instances), model=str(adapter)
-    )
-    command = ["rubric", "eval", str(pairs), "--judge", "ruled", "--rubrics", f"tuned={rubric}"]
-    assert main(command) == 0
-    assert {each.question for call in judge.calls for each in call} == {"Question number 0?"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rubrics", "R.json"], "give a name and a file"),
-        (["--rubrics", "no rubric={rubric}"], "is taken"),
-        (["--rubrics", "a={other}"], "for none of the problems"),
-        (["--out", "{data}", "--format", "md"], "is the input itself"),
-        (["--leave-out", "{data}"], "no problem is left"),
-    ],
-)
-def test_what_cannot_be_used_is_refused_before_anything_is_judged(
-    pairs: Path,
-    tmp_path: Path,
-    use_here: UseJudges,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    judge = RubricJudge(rule, scale=None)
-    use_here(ruled=lambda labels: judge)
-    instance = RubricInstance("0" * 16, SOURCE.items)
-    names = {
-        "rubric": rubric_file(tmp_path / "R.json", SOURCE),
-        "other": rubric_file(tmp_path / "O.json", Criterion("rubric", instances=(instance,))),
-        "data": pairs,
-    }
-    given = [each.format(**names) for each in arguments]
-    assert main(["rubric", "eval", str(pairs), "--judge", "ruled", *given]) == 1
-    assert message in capsys.readouterr().err
-    assert judge.calls == []
-
-
-def test_against_an_endpoint_a_second_run_pays_for_nothing(
-    pairs: Path,
-    serve: Serve,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def answer(body: dict[str, Any], number: int) -> Answer:
-        text = response_of(body)
-        if "[begin of response 1" in text:
-            first = text.partition("[end of response 1")[0]
-            return Answer(judgement(1 if "a source" in first else 2))
-        return Answer(judgement(5 if "a source" in text else 1))
-
-    server = serve(answer)
-    monkeypatch.setenv("TEST_KEY", "sk-0123456789")
-    judge = f"prompt:model=m,base_url={server.url},key_env=TEST_KEY"
-    command = ["rubric", "eval", str(pairs), "--judge", judge, "--format", "json", "--no-exploit"]
-    assert main(command) == 0
-    first = capsys.readouterr().out
-    # Eight responses apart, and four pairs in two orders.
-    assert len(server.calls) == 16
-    assert main(command) == 0
-    assert len(server.calls) == 16
-    assert capsys.readouterr().out == first
-    [table] = [t for t in json.loads(first)["sections"][0]["tables"] if t["title"] == "pairs"]
-    figures = {row[0]: row[table["columns"].index("accuracy")]["value"] for row in table["rows"]}
-    assert figures == {NO_RUBRIC_NAME: 0.625, PAIRWISE_NAME: 0.625}
-
-
-def test_the_rubric_of_people_is_a_condition_where_rows_have_one(
-    tmp_path: Path, use_here: UseJudges, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [row | {"rubric": f"Is it {n}?"} for n, row in enumerate(pair_rows())]
-    path = write(tmp_path / "own.jsonl", rows)
-    use_here(ruled=lambda labels: RubricJudge(rule, scale=None))
-    command = ["rubric", "eval", str(path), "--judge", "ruled", "--format", "json"]
-    assert main(command) == 0
-    sections = json.loads(capsys.readouterr().out)["sections"]
-    names = [row[0] for row in sections[0]["tables"][-1]["rows"]]
-    assert names == [NO_RUBRIC_NAME, HUMAN_NAME, f"another problem's ({HUMAN_NAME})", PAIRWISE_NAME]

@@ -70,7 +70,9 @@ def compare(packs: Path | None, requests: Sequence[JudgeRequest]) -> None:
     plain = PlainPass(load_language_model(MODEL))
     judged, probes = {}, {}
     for labels in LABELS:
-        options = InspectorOptions(model=MODEL, probes=str(packs) if packs else None, labels=labels)
+        options = InspectorOptions(
+            model=MODEL, probes=str(packs) if packs else "fast", labels=labels
+        )
         with InspectorJudge(options) as judge:
             judged[labels] = judge.judge(requests)  # as it is: `judge_all` would round
         probes[labels] = read_pack(find_pack(model_folder(packs, MODEL), "gsm8k", labels)).probes

@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 
 from inspector_plugin.cli.main import main
+from inspector_plugin.data.folds import fold_of
 from inspector_plugin.errors import ModelError
 from inspector_plugin.folders import shipped_folder
 from inspector_plugin.judges.inspector.packs import read_card, read_pack
+from inspector_plugin.judges.inspector.probe import CrossFittedProbe
 from inspector_plugin.lm.catalog import installed_folder
 from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
 from inspector_plugin.testing import check_judge
 
 NAME = "smollm2-135m-instruct"
 PACKS = shipped_folder("probes") / NAME
+FAST_PACKS = shipped_folder("probes") / "fast" / NAME
 LABELS = ("multiclass", "binary")
 ROWS = [
     {
@@ -51,8 +55,8 @@ needs_model = pytest.mark.skipif(
 
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("dataset", ["gsm8k", "gpqa"])
-def test_every_pack_ships_whole_and_with_its_figures(dataset: str, labels: str) -> None:
-    pack = read_pack(PACKS / dataset / labels)
+def test_every_fast_pack_ships_whole_and_with_its_figures(dataset: str, labels: str) -> None:
+    pack = read_pack(FAST_PACKS / dataset / labels)
     assert list(pack.probes) == list(ROSCOE_KEYS)
     assert pack.transferred_to is None
     assert pack.labels == labels
@@ -67,17 +71,48 @@ def test_every_pack_ships_whole_and_with_its_figures(dataset: str, labels: str) 
 
 @pytest.mark.parametrize("labels", LABELS)
 def test_math_is_judged_by_the_gsm8k_packs_and_its_card_says_so(labels: str) -> None:
-    card = read_card(PACKS / "math" / labels)
+    card = read_card(FAST_PACKS / "math" / labels)
     assert (card["transferred"], card["transferred_from"]) == (True, "gsm8k")
-    pack = read_pack(PACKS / "math" / labels)
-    assert (pack.dataset, pack.transferred_to) == ("gsm8k", "math")
+    for packs in (PACKS, FAST_PACKS):
+        pack = read_pack(packs / "math" / labels)
+        assert (pack.dataset, pack.transferred_to) == ("gsm8k", "math")
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("dataset", ["gsm8k", "gpqa", "math"])
+def test_every_cross_fitted_pack_ships_whole_and_with_its_figures(
+    dataset: str, labels: str
+) -> None:
+    pack = read_pack(PACKS / dataset / labels)
+    assert list(pack.probes) == [*ROSCOE_KEYS, "correctness"]
+    assert pack.labels == labels
+    card = read_card(PACKS / dataset / labels)
+    assert 0 < card["figures"]["calibration"]["ece"] < 0.1
+    for key, entry in card["criteria"].items():
+        figures = entry["figures"]
+        if key == "correctness":
+            assert 0.5 < figures["auc"]["all"] < 1
+            assert ("transferred_from" in entry) == (dataset != "gsm8k")
+            continue
+        for name in ("nested_cross_validation", "averaged_route", "surface_counts"):
+            figure = figures[name]["macro_f1"]
+            assert 0 < figure["low"] <= figure["value"] <= figure["high"] < 1
+
+
+def test_a_known_problem_is_judged_by_its_own_fold_and_no_other() -> None:
+    probe = read_pack(PACKS / "gsm8k" / "multiclass").probes["fluency"]
+    assert isinstance(probe, CrossFittedProbe)
+    known = sorted(probe.models.known)[:50]
+    shares = probe.models.shares([*known, "of a problem that nobody knows"])
+    assert [row.tolist().index(1.0) for row in shares[:-1]] == [fold_of(each) for each in known]
+    assert shares[-1].tolist() == [0.2] * 5
 
 
 def test_cards_hold_no_text_of_the_data() -> None:
-    for path in PACKS.rglob("card.json"):
+    for path in shipped_folder("probes").rglob("card.json"):
         card = json.loads(path.read_text(encoding="utf-8"))
         for entry in {**card.get("aspects", {}), **card.get("criteria", {})}.values():
-            parts = entry["layout"]["parts"]
+            parts = entry.get("layout", card.get("cross_fitted", {}).get("layout"))["parts"]
             assert [part["field"] for part in parts if "field" in part] == ["question", "response"]
             assert sum(len(part.get("text", "")) for part in parts) < 1000
 
@@ -86,6 +121,14 @@ def test_cards_hold_no_text_of_the_data() -> None:
 @pytest.mark.parametrize("labels", LABELS)
 def test_the_judge_keeps_the_contract(labels: str) -> None:
     check_judge(create_judge(f"inspector:labels={labels}"))
+
+
+@needs_model
+def test_the_fast_probes_are_judged_by_when_asked_for() -> None:
+    judge = create_judge("inspector:probes=fast")
+    assert judge.describe()["packs"]["gsm8k"]["layout"] == "bare"
+    assert judge.cannot_judge(CORRECTNESS, "gsm8k") is not None
+    assert create_judge("inspector").cannot_judge(CORRECTNESS, "gsm8k") is None
 
 
 @needs_model
@@ -105,6 +148,9 @@ def test_score_judges_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert empty[key]["score"] is None
         assert empty[key]["reason"] == "the response is empty"
     assert good["fluency"]["score"] > bad["fluency"]["score"]
+    assert sum(good[key]["score"] for key in ROSCOE_KEYS) - 2 > sum(
+        bad[key]["score"] for key in ROSCOE_KEYS
+    )
 
 
 @needs_model

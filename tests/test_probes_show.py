@@ -211,7 +211,7 @@ def test_the_drawings_are_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_every_pack_that_ships_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for card in sorted(shipped_folder("probes").glob(f"*/*/*/{CARD}")):
+    for card in sorted(shipped_folder("probes").rglob(CARD)):
         assert main(["probes", "show", str(card.parent)]) == 0
         printed = capsys.readouterr()
         assert max(map(len, printed.out.splitlines())) <= 80

@@ -108,13 +108,15 @@ def test_the_widest_figures_fit() -> None:
     assert len(INTERVAL.findall(file.getvalue())) == 6 * 5
 
 
-SHIPPED = shipped_folder("probes") / "smollm2-135m-instruct"
+SHIPPED = shipped_folder("probes")
+FOLDERS = [SHIPPED / "smollm2-135m-instruct", SHIPPED / "fast" / "smollm2-135m-instruct"]
 
 
 @pytest.mark.parametrize("labels", ["multiclass", "binary"])
 @pytest.mark.parametrize("dataset", ["gsm8k", "gpqa"])
-def test_the_table_of_a_shipped_pack(dataset: str, labels: str) -> None:
-    folder = SHIPPED / dataset / labels
+@pytest.mark.parametrize("packs", FOLDERS, ids=["cross-fitted", "fast"])
+def test_the_table_of_a_shipped_pack(packs: Path, dataset: str, labels: str) -> None:
+    folder = packs / dataset / labels
     file = io.StringIO()
     print_tables(pack_table(read_card(folder), str(folder)), file=file)
     check(file.getvalue())

@@ -160,7 +160,10 @@ def _correctness_figures(fits: Fits, probabilities: Array, seed: int) -> dict[st
     }
     shares = {author: truth[authors == author].mean() for author in np.unique(authors)}
     name_alone = np.array([shares[author] for author in authors])
+    learnt_on = sorted({t.dataset for t, k in zip(data.texts, known, strict=True) if k})
+    transferred = fits.plan.dataset not in learnt_on
     return {
+        **({"transferred_from": ", ".join(learnt_on)} if transferred else {}),
         "rows": int(known.sum()),
         "problems": len({t.problems[0] for t, k in zip(data.texts, known, strict=True) if k}),
         "figures": {

@@ -8,7 +8,7 @@ the chain may see, by models that leave one more fold out: nothing sees what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -135,6 +135,23 @@ class PackPlan:
     keys: tuple[str, ...]
 
 
+@dataclass
+class _SharedFits:
+    """What does not depend on the pack: every fit of it is made once for all packs.
+
+    Attributes:
+        hurdles: By criterion and folds left out.
+        attempts: Hurdles of attempts by kind of made response and folds left out.
+        correctness: Probes of correctness by folds left out.
+        author_left_out: AUC of correctness by author.
+    """
+
+    hurdles: dict[tuple[str, Excluded], LinearModel] = field(default_factory=dict)
+    attempts: dict[tuple[str, Excluded], LinearModel] = field(default_factory=dict)
+    correctness: dict[Excluded, LinearModel] = field(default_factory=dict)
+    author_left_out: dict[str, float] = field(default_factory=dict)
+
+
 class Fits:
     """Components fitted without some folds, each once.
 
@@ -147,8 +164,7 @@ class Fits:
 
     def __init__(self, data: TrainingData, plan: PackPlan, shared: Fits | None = None) -> None:
         self.data, self.plan = data, plan
-        self._hurdles: dict[tuple[str, Excluded], LinearModel] = shared._hurdles if shared else {}
-        self._correctness: dict[Excluded, LinearModel] = shared._correctness if shared else {}
+        self._shared: _SharedFits = shared._shared if shared else _SharedFits()
         self._probes: dict[tuple[str, Excluded, float], LinearModel] = {}
         self._goodness = {key: data.goodness(key) for key in (*plan.keys, ATTEMPT)}
         self._label_of = {key: data.labels(key, plan.labels, plan.scored) for key in plan.keys}
@@ -214,22 +230,26 @@ class Fits:
 
     def attempt_without(self, excluded: Excluded, kind: str) -> Hurdle:
         """The hurdle of attempts fitted without one kind of made responses, with its threshold."""
-        kinds = np.array([text.kind == kind for text in self.data.texts])
-        labels = np.where(kinds, -1, self._goodness[ATTEMPT])
-        chosen = self.data.without(excluded) & (labels >= 0)
-        model = _fit(
-            self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
-        )
-        return Hurdle(model, self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0).threshold)
+        if (kind, excluded) not in self._shared.attempts:
+            kinds = np.array([text.kind == kind for text in self.data.texts])
+            labels = np.where(kinds, -1, self._goodness[ATTEMPT])
+            chosen = self.data.without(excluded) & (labels >= 0)
+            self._shared.attempts[kind, excluded] = _fit(
+                self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
+            )
+        threshold = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0).threshold
+        return Hurdle(self._shared.attempts[kind, excluded], threshold)
 
     def author_left_out(self) -> dict[str, float]:
         """AUC of correctness on each author's solutions by probes that read none of theirs.
 
         Nor did they read solutions to the same problems.
         """
+        found = self._shared.author_left_out
+        if found:
+            return found
         authors = np.array([text.author or "" for text in self.data.texts])
         known = (self._correct >= 0) & self.data.real
-        found = {}
         for author in sorted(set(authors[known]) - {""}):
             logits = np.full(len(authors), np.nan)
             for fold in range(FOLDS):
@@ -244,6 +264,8 @@ class Fits:
                 )
                 logits[test] = model.logits(self.data.inputs.wide[test])[:, 1]
             own = known & (authors == author)
+            if len(set(self._correct[own].tolist())) < 2:
+                continue
             found[author] = round(float(roc_auc_score(self._correct[own], logits[own])), 4)
         return found
 
@@ -264,13 +286,13 @@ class Fits:
         return Hurdle(self._hurdle_model(key, excluded), threshold - margin)
 
     def _hurdle_model(self, key: str, excluded: Excluded) -> LinearModel:
-        if (key, excluded) not in self._hurdles:
+        if (key, excluded) not in self._shared.hurdles:
             labels = self._goodness[key]
             chosen = self.data.without(excluded) & (labels >= 0)
-            self._hurdles[key, excluded] = _fit(
+            self._shared.hurdles[key, excluded] = _fit(
                 self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
             )
-        return self._hurdles[key, excluded]
+        return self._shared.hurdles[key, excluded]
 
     def _probe(self, key: str, excluded: Excluded, strength: float) -> LinearModel:
         place = (key, excluded, strength)
@@ -295,17 +317,17 @@ class Fits:
         return CriterionModel(None, self._correctness_probe(excluded), True, 1 / slope, bias)
 
     def _correctness_probe(self, excluded: Excluded) -> LinearModel:
-        if excluded not in self._correctness:
+        if excluded not in self._shared.correctness:
             labels = np.where(self._made_wrong, 0, self._correct)
             chosen = self.data.without(excluded) & (labels >= 0)
-            self._correctness[excluded] = _fit(
+            self._shared.correctness[excluded] = _fit(
                 self.data.inputs.wide[chosen],
                 labels[chosen],
                 _CORRECTNESS_STRENGTH,
                 _CORRECTNESS_EMPHASIS,
                 self._correctness_weights[chosen],
             )
-        return self._correctness[excluded]
+        return self._shared.correctness[excluded]
 
     def _best_strength(self, excluded: Excluded) -> float:
         """The strength with the best mean macro F1 over the criteria, on folds held out."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError, PackError, one_of
+from inspector_plugin.folders import shipped_folder
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.options import InspectorOptions
 from inspector_plugin.judges.inspector.pack_folders import (
@@ -44,6 +45,8 @@ from inspector_plugin.schema.records import (
 logger = logging.getLogger(__name__)
 
 DEFAULT_DATASET = "gsm8k"
+# The name of the packs of single probes that ship.
+FAST = "fast"
 TRUNCATED = "truncated"
 
 
@@ -300,6 +303,8 @@ def _without_tokens(encodings: Sequence[Encoding], features: Sequence[Feature]) 
 def _read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
     """Read the packs of a language model: that of one data set, or of all that there are."""
     root = Path(options.probes) if options.probes else None
+    if options.probes == FAST and not Path(FAST).is_dir():
+        root = shipped_folder("probes") / FAST
     folder = model_folder(root, options.model)
     available = available_datasets(folder, options.labels)
     if options.dataset is not None and options.dataset not in available:

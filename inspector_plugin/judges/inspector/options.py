@@ -14,7 +14,11 @@ class _Options:
     model: str | None = option(
         None, "hub id, folder, GGUF file or installed name; default: the probes' own"
     )
-    probes: str | None = option(None, "folder of probe packs; default: the packs that ship")
+    probes: str | None = option(
+        None,
+        "folder of probe packs, or fast: the single probes that ship, which need fewer layers; "
+        "default: the cross-fitted probes that ship",
+    )
     dataset: str | None = option(
         None, "whose probes to use for every request; default: those of its own data set"
     )

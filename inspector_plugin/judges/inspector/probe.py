@@ -31,6 +31,8 @@ class ProbeMember:
 
 
 TRAINED_ON = "trained-on"
+# A criterion that was learnt on another data set than the one that is judged.
+TRANSFERRED = "transferred"
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,10 @@ class CrossFittedProbe:
         """Judge a batch, each problem by models that never saw it."""
         inputs = seen.inputs(self.models.layer)
         probabilities = self.models.probabilities(inputs, self.criterion.key)
-        return Prediction(probabilities, None, self.models.flags(inputs))
+        always = (TRANSFERRED,) if "transferred_from" in self.record else ()
+        return Prediction(
+            probabilities, None, [(*flags, *always) for flags in self.models.flags(inputs)]
+        )
 
 
 AnyProbe = Probe | CrossFittedProbe

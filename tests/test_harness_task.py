@@ -54,6 +54,27 @@ def test_scores_and_coverage_by_hand(data: Path, use_judges: UseJudges) -> None:
     assert "stderr_stderr" not in table
 
 
+@pytest.mark.parametrize(("gold", "told"), [(True, {True, False}), (False, {None})])
+def test_judges_are_told_whether_the_answer_is_right_if_that_is_asked_for(
+    data: Path, use_judges: UseJudges, gold: bool, told: set[bool | None]
+) -> None:
+    seen: dict[str, bool | None] = {}
+
+    def script(request: JudgeRequest, key: str) -> float:
+        seen[request.response] = request.correct
+        return 3.0
+
+    use_judges(inspector=scripted(script))
+    rows = [json.loads(line) for line in (data / "gsm8k" / "test.jsonl").read_text().splitlines()]
+    right = [f"So it is {row['answer'].split('####')[1].strip()}." for row in rows[:2]]
+    metadata = {"data": str(data), "criteria": "fluency", "gold": gold}
+    run = evaluate("gsm8k_inspector", Parrot(right[0], "It is 987654."), metadata, limit=2)
+    assert seen == {right[0]: True if gold else None, "It is 987654.": False if gold else None}
+    assert set(seen.values()) == told
+    config = run["configs"]["gsm8k_inspector"]["metadata"]["inspector"]
+    assert config["gold"] is gold
+
+
 def test_the_judge_sees_the_problem_and_the_whole_response(
     data: Path, use_judges: UseJudges
 ) -> None:

@@ -37,7 +37,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     flags.add_criteria_flag(parser)
     flags.add_cache_flag(parser)
     for option in options_of(RunOptions):
-        if option.name in ("data", "seed", "resamples"):
+        if option.name in ("data", "seed", "resamples", "gold"):
             flags.add_option(parser, option)
     parser.add_argument(
         "lm_eval_arguments", nargs="*", metavar="-- LM_EVAL_ARGUMENT", help="passed on to lm_eval"

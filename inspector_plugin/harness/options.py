@@ -41,6 +41,11 @@ class RunOptions:
         None, "most prompts that the judge's language model reads at once; auto: what fits"
     )
     cache: bool = option(True, "whether the judge cache is read and filled")
+    gold: bool = option(
+        False,
+        "tell judges whether the answer is right, by the task's exact_match: inspector gives that "
+        "as the score of the criterion correctness, flagged gold-answer",
+    )
     split: str | None = option(
         None, "the split to generate responses for; default: lm_eval's", ("train", "test")
     )

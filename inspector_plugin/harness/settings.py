@@ -35,6 +35,7 @@ class Settings:
         seed: Seed of the bootstrap, and of the order of GPQA's options.
         resamples: Number of bootstrap resamples, at least 1.
         cache: Whether the judge cache is read and filled.
+        gold: Whether judges are told if the answer is right.
         split: The split to generate responses for; None for the one that lm_eval takes.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     seed: int = 0
     resamples: int = 1000
     cache: bool = True
+    gold: bool = False
     split: str | None = None
 
     @property
@@ -88,6 +90,7 @@ class Settings:
             seed=given.whole_number("seed", minimum=0),
             resamples=given.whole_number("resamples", minimum=1),
             cache=given.yes_or_no("cache"),
+            gold=given.yes_or_no("gold"),
             split=given.choice("split"),
         )
 

@@ -39,6 +39,7 @@ from inspector_plugin.schema.records import Judgement, JudgeRequest, total_usage
 from inspector_plugin.schema.roscoe import ROSCOE
 
 _LOG = logging.getLogger(__name__)
+_EXACT_MATCH = "exact_match"
 
 
 class JudgedTask(ConfigurableTask):  # type: ignore[misc]
@@ -159,6 +160,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                 "dataset": self._dataset,
                 "question": self._question.text,
                 "data": self._data_source(),
+                "gold": settings.gold,
                 "seed": settings.seed,
                 "resamples": settings.resamples,
             },
@@ -250,6 +252,7 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                 instance.filtered_resps[name] = as_logged(responses)
 
     def _requests(self, instance: Instance) -> list[JudgeRequest]:
+        correct = self._is_correct(instance) if self._settings.gold else None
         # With several processes lm_eval pads the last document with responses beyond `repeats`.
         return [
             JudgeRequest(
@@ -258,9 +261,26 @@ class JudgedTask(ConfigurableTask):  # type: ignore[misc]
                 criteria=self._criteria,
                 dataset=self._dataset,
                 id=f"{self.task_name}/{instance.doc_id}",
+                correct=correct,
             )
             for response in instance.resps[: instance.repeats]
         ]
+
+    def _is_correct(self, instance: Instance) -> bool | None:
+        """Whether any of the task's filters finds the right answer, by its own exact_match.
+
+        Returns:
+            None for several responses to one problem, of which lm_eval judges a choice, and where
+            the task has no exact_match.
+        """
+        if instance.repeats != 1:
+            return None
+        found = [
+            super(JudgedTask, self).process_results(instance.doc, [filtered]).get(_EXACT_MATCH)
+            for filtered in instance.filtered_resps.values()
+        ]
+        known = [value for value in found if value is not None]
+        return any(known) if known else None
 
 
 def _benchmark(own: Mapping[str, Any]) -> Benchmark | None:

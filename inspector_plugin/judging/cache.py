@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.folders import cache_folder
@@ -129,7 +130,7 @@ class JudgeCache:
         for request in requests:
             digest = start.copy()
             # What a problem is called changes no score.
-            asked = [
+            asked: list[Any] = [
                 request.question,
                 request.response,
                 request.dataset,
@@ -137,6 +138,8 @@ class JudgeCache:
             ]
             if any(criterion.is_rubric for criterion in request.criteria):
                 asked.append(judge.rubric_form)
+            if request.correct is not None:
+                asked.append({"correct": request.correct})
             digest.update(json.dumps(asked).encode())
             keys.append(digest.hexdigest())
         return keys

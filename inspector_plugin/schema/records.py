@@ -46,6 +46,8 @@ class JudgeRequest:
             that criterion.
         dataset: The data set the problem comes from, such as "gsm8k", if known.
         id: The caller's name for the problem; responses to one problem share it.
+        correct: Whether the response's final answer is right, where a caller knows and wants judges
+            to know it too; None otherwise.
 
     Raises:
         CriteriaError: If two criteria share a key, or a key is not built in.
@@ -56,6 +58,7 @@ class JudgeRequest:
     criteria: tuple[Criterion, ...] = ROSCOE
     dataset: str | None = None
     id: str | None = None
+    correct: bool | None = None
 
     def __post_init__(self) -> None:
         if self.criteria is ROSCOE:

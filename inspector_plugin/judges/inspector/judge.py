@@ -33,6 +33,7 @@ from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.tokens import Encoding, encode
+from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.criteria import BINARY, Criterion
 from inspector_plugin.schema.records import (
     CriterionScore,
@@ -48,6 +49,8 @@ DEFAULT_DATASET = "gsm8k"
 # The name of the packs of single probes that ship.
 FAST = "fast"
 TRUNCATED = "truncated"
+# A score of correctness that is known from the right answer instead of being estimated.
+GOLD_ANSWER = "gold-answer"
 
 
 class InspectorJudge(Judge):
@@ -60,6 +63,8 @@ class InspectorJudge(Judge):
     It can judge the criteria that its probes were trained on, told by their fingerprint. A score is
     flagged "truncated" if the prompt was too long for the language model, and "trained-on" if the
     probe learnt from the problem: it may agree there with its reference better than elsewhere.
+    Where a request says whether the answer is right, that is the score of `correctness`, flagged
+    "gold-answer".
     """
 
     rubric_form = "probe"  # a probe trained on a rubric's scores judges it as any other criterion
@@ -251,6 +256,11 @@ class InspectorJudge(Judge):
                 if probe.criterion.key not in requests[index].keys:
                     continue
                 flags = self._flags(dataset, encoding.truncated, remarks)
+                correct = requests[index].correct
+                if probe.criterion == CORRECTNESS and correct is not None:
+                    known = expected_score(np.eye(2)[int(correct)], scale)
+                    scores[index][CORRECTNESS.key] = replace(known, flags=(GOLD_ANSWER, *flags))
+                    continue
                 if not np.isfinite(probabilities).all():
                     score = unscored("the probe gave probabilities that are not finite")
                     scores[index][probe.criterion.key] = score

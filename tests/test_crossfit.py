@@ -14,14 +14,12 @@ from inspector_plugin.data.stored_scores import ScoredRow
 from inspector_plugin.errors import PackError
 from inspector_plugin.judges.inspector.calibration import calibration, coverage_curve
 from inspector_plugin.judges.inspector.crossfit import CrossFitted
-from inspector_plugin.judges.inspector.crossfit_data import layout_of
+from inspector_plugin.judges.inspector.crossfit_data import TrainingData, layout_of
 from inspector_plugin.judges.inspector.crossfit_packs import ARRAYS, write_cross_fitted
 from inspector_plugin.judges.inspector.crossfit_training import (
     Fits,
     PackPlan,
-    TrainingData,
     fit_chains,
-    part,
 )
 from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, Inputs
 from inspector_plugin.judges.inspector.linear import fit_linear
@@ -86,11 +84,11 @@ def test_a_known_problem_is_judged_by_the_chain_that_never_saw_it(
 ) -> None:
     data, models = fitted
     rows = np.arange(40)
-    inputs = part(data.inputs, rows)
+    inputs = data.inputs.part(rows)
     found = models.probabilities(inputs, "fluency")
     for row in rows:
         own = models.chains[fold_of(data.texts[row].problems[0])]
-        expected = own.probabilities(part(data.inputs, np.array([row])), "fluency")[0]
+        expected = own.probabilities(data.inputs.part(np.array([row])), "fluency")[0]
         np.testing.assert_allclose(found[row], expected)
 
 
@@ -113,7 +111,7 @@ def test_nothing_of_a_chain_depends_on_the_fold_that_it_leaves_out(
     plan = PackPlan("tiny", "tiny", "multiclass", ("fluency",))
     fits = Fits(TrainingData(data.texts, altered), plan)
     rows = np.flatnonzero(data.folds == 0)[:10]
-    inputs = part(data.inputs, rows)
+    inputs = data.inputs.part(rows)
     for key in ("fluency", "correctness"):
         same = fits.chain(frozenset({2})).probabilities(inputs, key)
         np.testing.assert_allclose(same, models.chains[2].probabilities(inputs, key), atol=1e-9)

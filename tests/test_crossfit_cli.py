@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from inspector_plugin import load_judge
 from inspector_plugin.cli.main import main
+from inspector_plugin.schema import JudgeRequest
 
 
 def write_rows(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -64,6 +66,14 @@ def test_packs_are_fitted_and_judge(
     assert all(1 <= each["fluency"]["score"] <= 5 for each in scores)
     assert all(0 <= each["correctness"]["score"] <= 1 for each in scores)
     assert not any("trained-on" in each["fluency"].get("flags", ()) for each in scores)
+    with load_judge(judge) as loaded:
+        asked = [
+            JudgeRequest("What is 1 plus 1?", "It is 2.", ("correctness",), correct=correct)
+            for correct in (True, False, None)
+        ]
+        found = [each.scores["correctness"] for each in loaded.judge(asked)]
+    assert [each.score for each in found[:2]] == [1.0, 0.0]
+    assert ["gold-answer" in each.flags for each in found] == [True, True, False]
     unsure = ["score", str(files["solutions"]), "--no-cache", "--overwrite", "--out", str(out)]
     assert main([*unsure, "--judge", judge + ",min_confidence=1", "--criteria", "fluency"]) == 1
     assert "is below min_confidence 1" in out.read_text()

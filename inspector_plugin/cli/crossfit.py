@@ -24,10 +24,12 @@ from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.schema.roscoe import ROSCOE
 
 if TYPE_CHECKING:
-    from inspector_plugin.judges.inspector.crossfit_training import Fits, TrainingData
+    from inspector_plugin.judges.inspector.crossfit_data import TrainingData
+    from inspector_plugin.judges.inspector.crossfit_training import Fits
     from inspector_plugin.judges.inspector.training_texts import TrainingText
 
-_SOURCES = 150
+_SOURCES, _WORKED = 150, 500
+_KINDS_OF_FILES = ("scored", "solutions", "answers", "attempts", "worked", "pairs")
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -45,6 +47,8 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         ("solutions", "rows of question, response, is_correct: teach the criterion correctness"),
         ("answers", "rows of question and answer: scored responses are right if they end in it"),
         ("attempts", "rows of question and response: real responses without scores"),
+        ("worked", "rows of question and answer, or problem and solution: right, by people"),
+        ("pairs", "rows of question, response (right) and planted (the same with an error)"),
     ):
         parser.add_argument(
             f"--{name}",
@@ -59,7 +63,8 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         action="append",
         default=[],
         metavar="FROM=TO",
-        help="judge the data set TO, of which there are --attempts, by what was learnt of FROM",
+        help="judge the data set TO, of which there are no scores, but --attempts, --worked or "
+        "--pairs, by what was learnt of FROM",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the packs")
     parser.add_argument("--model", default="smollm2-135m-instruct", help="language model")
@@ -73,6 +78,13 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     flags.add_criteria_flag(
         parser, "the criteria of the scores: roscoe, some of its keys, or criteria files"
     )
+    parser.add_argument(
+        "--worked-limit",
+        type=flags.positive,
+        default=_WORKED,
+        metavar="N",
+        help="how many solutions to draw of each file of --worked; default: %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of all choices; default: 0")
     flags.add_options(parser, RunningOptions)
     parser.add_argument("--overwrite", action="store_true", help="replace packs of another run")
@@ -81,10 +93,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 
 def _crossfit(options: argparse.Namespace) -> int:
     require_seed(options.seed)
-    files = {
-        name: _named(getattr(options, name), name)
-        for name in ("scored", "solutions", "answers", "attempts")
-    }
+    files = {name: _named(getattr(options, name), name) for name in _KINDS_OF_FILES}
     transfers = _named(options.transfer, "transfer")
     criteria = ROSCOE if options.criteria is None else parse_criteria(options.criteria)
     scored = {name: read_scored(Path(path), criteria) for name, path in files["scored"].items()}
@@ -189,10 +198,11 @@ def _require_transfers(
     for source, target in transfers.items():
         if source not in files["scored"]:
             raise OptionError(f"--transfer {source}={target}: there is no --scored {source}=FILE.")
-        if target in files["scored"] or target not in files["attempts"]:
+        real = (*files["attempts"], *files["worked"], *files["pairs"])
+        if target in files["scored"] or target not in real:
             raise OptionError(
                 f"--transfer {source}={target}: give --attempts {target}=FILE, real responses that "
-                f"set its thresholds, and no scores of {target}."
+                f"set its thresholds (or --worked, or --pairs), and no scores of {target}."
             )
 
 
@@ -207,36 +217,47 @@ def _texts(
         SOLUTIONS,
         made_texts,
         other_texts,
+        pair_texts,
+        restyled_texts,
         scored_texts,
+        worked_texts,
     )
 
+    seed, sources = options.seed, options.sources
     answers = {name: _answers(Path(path)) for name, path in files["answers"].items()}
     groups = [scored_texts(name, rows, answers.get(name)) for name, rows in scored.items()]
     for origin in (SOLUTIONS, ATTEMPTS):
         for name, path in files[origin].items():
-            groups.append(other_texts(name, _rows(Path(path), "response"), origin))
+            groups.append(other_texts(name, _rows(Path(path), ("question", "response")), origin))
+    for name, path in files["pairs"].items():
+        pairs = _rows(Path(path), ("question", "response", "planted"))
+        groups.append(pair_texts(name, pairs))
+    for name, path in files["worked"].items():
+        worked = _rows(Path(path), ("question", "answer"), ("problem", "solution"))
+        groups.append(worked_texts(name, worked, options.worked_limit, seed))
     for group in groups:
         if not group:
             raise DataError("A file of responses holds none that can be learnt from.")
-    made = [made_texts(group, options.sources, options.sources, options.seed) for group in groups]
-    return [text for group in (*groups, *made) for text in group]
+    made = [made_texts(group, sources, sources, seed) for group in groups]
+    restyled = [restyled_texts(group, sources, seed) for group in groups]
+    return [text for group in (*groups, *made, *restyled) for text in group]
 
 
 def _answers(path: Path) -> dict[str, str]:
     """Right answers by problem; of GSM8K's form, what follows the last ####."""
     return {
         problem_identity(row["question"]): row["answer"].rpartition("####")[2].strip()
-        for row in _rows(path, "answer")
+        for row in _rows(path, ("question", "answer"))
     }
 
 
-def _rows(path: Path, field: str) -> list[dict[str, Any]]:
-    """Read rows that hold a question and another text."""
+def _rows(path: Path, *forms: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Read rows that hold the texts of one of several forms."""
     found = []
     for number, row in read_rows(path):
-        for name in ("question", field):
-            if not isinstance(row.get(name), str):
-                raise DataError(f"{path}, line {number}: {name!r} must be a text.")
+        if not any(all(isinstance(row.get(name), str) for name in names) for names in forms):
+            wanted = " or ".join(" and ".join(names) for names in forms)
+            raise DataError(f"{path}, line {number}: there must be the texts {wanted}.")
         found.append(row)
     return found
 

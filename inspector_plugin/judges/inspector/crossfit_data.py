@@ -1,21 +1,92 @@
-"""The features of all training texts, from one pass of the language model each."""
+"""All training texts with their features, from one pass of the language model each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from inspector_plugin.judges.inspector.crossfit_training import TrainingData
+import numpy as np
+import numpy.typing as npt
+
+from inspector_plugin.data.folds import fold_of
 from inspector_plugin.judges.inspector.inputs import Inputs, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout, bare_layout
+from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
-from inspector_plugin.judges.inspector.training_texts import TrainingText
+from inspector_plugin.judges.inspector.training_texts import FOLDS, TrainingText
 from inspector_plugin.lm.feature_store import FeatureStore, read_features
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import ForwardPlan
 from inspector_plugin.lm.tokens import encode
 from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Excluded = frozenset[int]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All texts with what models see of them.
+
+    Attributes:
+        texts: The texts.
+        inputs: Their features.
+    """
+
+    texts: tuple[TrainingText, ...]
+    inputs: Inputs
+
+    @cached_property
+    def folds(self) -> Ints:
+        """The fold of each text's own problem, [texts]."""
+        return np.array([fold_of(text.problems[0], FOLDS) for text in self.texts])
+
+    def without(self, excluded: Excluded) -> Bools:
+        """Which texts hold no problem of some folds, [texts]."""
+        return np.array([not (text.folds & excluded) for text in self.texts])
+
+    @cached_property
+    def real(self) -> Bools:
+        """Which texts were not made, [texts]."""
+        return np.array([text.kind is None for text in self.texts])
+
+    @cached_property
+    def origins(self) -> npt.NDArray[np.str_]:
+        """Where each text comes from, [texts]."""
+        return np.array([text.origin for text in self.texts])
+
+    @cached_property
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The data set of each text, [texts]."""
+        return np.array([text.dataset for text in self.texts])
+
+    def labels(self, key: str, labels: str, dataset: str) -> Ints:
+        """Index of each text's label on a criterion, -1 where it has none, [texts].
+
+        Args:
+            key: The criterion.
+            labels: "multiclass" or "binary".
+            dataset: Texts of other data sets have none.
+        """
+        found = np.full(len(self.texts), -1)
+        for index, text in enumerate(self.texts):
+            row = text.scores.get(key)
+            if row is not None and text.dataset == dataset:
+                scale = label_scale(row.criterion, labels)
+                own = row.scale == scale
+                found[index] = scale.labels.index(row.label) if own else int(row.is_high)
+        return found
+
+    def correctness(self) -> Ints:
+        """1 for a right solution, 0 for a wrong one, -1 where nobody says, [texts]."""
+        return np.array([-1 if text.correct is None else int(text.correct) for text in self.texts])
+
+    def goodness(self, key: str) -> Ints:
+        """1 for good on a criterion, 0 for made bad, -1 for neither, [texts]."""
+        return np.array([0 if t.breaks(key) else 1 if t.is_good(key) else -1 for t in self.texts])
 
 
 def layout_of(dataset: str) -> PromptLayout:

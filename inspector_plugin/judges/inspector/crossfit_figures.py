@@ -15,13 +15,8 @@ from inspector_plugin.judges.inspector.calibration import (
     pooled_calibration,
 )
 from inspector_plugin.judges.inspector.crossfit import Chain
-from inspector_plugin.judges.inspector.crossfit_training import (
-    Excluded,
-    Fits,
-    TrainingData,
-    held_out_probabilities,
-    part,
-)
+from inspector_plugin.judges.inspector.crossfit_data import Excluded, TrainingData
+from inspector_plugin.judges.inspector.crossfit_training import Fits, held_out_probabilities
 from inspector_plugin.judges.inspector.figures import all_figures, held_out_figures
 from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.training_texts import ATTEMPT, CORRECTNESS, FOLDS
@@ -98,7 +93,7 @@ def detection(fits: Fits) -> dict[str, dict[str, Any]]:
     unlike = np.zeros(len(data.texts), dtype=bool)
     for excluded, rows in _by_folds(data, own).items():
         chain_of = fits.response_models(excluded)
-        inputs = part(data.inputs, rows)
+        inputs = data.inputs.part(rows)
         off_task[rows] = chain_of[0].probability(inputs) < 0.5
         unlike[rows] = chain_of[1].excess(inputs) > 1
     kinds = np.array([text.kind or "real" for text in data.texts])
@@ -120,7 +115,7 @@ def _without_kind(fits: Fits, kind: str, chosen: Bools) -> float:
     hits = []
     for excluded, rows in _by_folds(fits.data, chosen).items():
         hurdle = fits.attempt_without(excluded, kind)
-        hits.append(hurdle.probability(part(fits.data.inputs, rows)) < 0.5)
+        hits.append(hurdle.probability(fits.data.inputs.part(rows)) < 0.5)
     return round(float(np.concatenate(hits).mean()), 4)
 
 
@@ -139,7 +134,7 @@ def _averaged_route(fits: Fits) -> dict[str, Array]:
     for fold in range(FOLDS):
         chains = [fits.chain(frozenset({fold, other})) for other in range(FOLDS) if other != fold]
         rows = np.flatnonzero((data.folds == fold) & data.real)
-        inputs = part(data.inputs, rows)
+        inputs = data.inputs.part(rows)
         for key in fits.plan.keys:
             mean = np.mean([chain.probabilities(inputs, key) for chain in chains], axis=0)
             found.setdefault(key, np.full((len(data.texts), mean.shape[1]), np.nan))[rows] = mean

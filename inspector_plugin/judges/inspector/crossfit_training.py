@@ -9,35 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from inspector_plugin.data.folds import fold_of
 from inspector_plugin.errors import DataError
 from inspector_plugin.judges.inspector.crossfit import Chain, CriterionModel, Familiarity, Hurdle
+from inspector_plugin.judges.inspector.crossfit_data import Bools, Excluded, Ints, TrainingData
 from inspector_plugin.judges.inspector.figures import macro_f1
-from inspector_plugin.judges.inspector.inputs import Inputs, emphasis
+from inspector_plugin.judges.inspector.inputs import emphasis
 from inspector_plugin.judges.inspector.linear import Array, LinearModel, fit_linear
-from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.training_texts import (
     ATTEMPT,
     CORRECTNESS,
     FOLDS,
     SCORED,
     SOLUTIONS,
-    TrainingText,
 )
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Excluded = frozenset[int]
 STRENGTHS = (0.003, 0.01, 0.03)
 _HURDLE_STRENGTH, _HURDLE_EMPHASIS = 0.003, 3.0
 _CORRECTNESS_STRENGTH, _CORRECTNESS_EMPHASIS = 0.0003, 5.0**0.5
@@ -54,68 +47,6 @@ _LEAST_ROWS = 50
 _DIRECTIONS = 20
 # The outer ring leaves out two folds, and what is measured inside it a third.
 _MOST_EXCLUDED = 3
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """All texts with what models see of them.
-
-    Attributes:
-        texts: The texts.
-        inputs: Their features.
-    """
-
-    texts: tuple[TrainingText, ...]
-    inputs: Inputs
-
-    @cached_property
-    def folds(self) -> Ints:
-        """The fold of each text's own problem, [texts]."""
-        return np.array([fold_of(text.problems[0], FOLDS) for text in self.texts])
-
-    def without(self, excluded: Excluded) -> Bools:
-        """Which texts hold no problem of some folds, [texts]."""
-        return np.array([not (text.folds & excluded) for text in self.texts])
-
-    @cached_property
-    def real(self) -> Bools:
-        """Which texts were not made, [texts]."""
-        return np.array([text.kind is None for text in self.texts])
-
-    @cached_property
-    def origins(self) -> npt.NDArray[np.str_]:
-        """Where each text comes from, [texts]."""
-        return np.array([text.origin for text in self.texts])
-
-    @cached_property
-    def datasets(self) -> npt.NDArray[np.str_]:
-        """The data set of each text, [texts]."""
-        return np.array([text.dataset for text in self.texts])
-
-    def labels(self, key: str, labels: str, dataset: str) -> Ints:
-        """Index of each text's label on a criterion, -1 where it has none, [texts].
-
-        Args:
-            key: The criterion.
-            labels: "multiclass" or "binary".
-            dataset: Texts of other data sets have none.
-        """
-        found = np.full(len(self.texts), -1)
-        for index, text in enumerate(self.texts):
-            row = text.scores.get(key)
-            if row is not None and text.dataset == dataset:
-                scale = label_scale(row.criterion, labels)
-                own = row.scale == scale
-                found[index] = scale.labels.index(row.label) if own else int(row.is_high)
-        return found
-
-    def correctness(self) -> Ints:
-        """1 for a right solution, 0 for a wrong one, -1 where nobody says, [texts]."""
-        return np.array([-1 if text.correct is None else int(text.correct) for text in self.texts])
-
-    def goodness(self, key: str) -> Ints:
-        """1 for good on a criterion, 0 for made bad, -1 for neither, [texts]."""
-        return np.array([0 if t.breaks(key) else 1 if t.is_good(key) else -1 for t in self.texts])
 
 
 @dataclass(frozen=True)
@@ -434,7 +365,7 @@ def held_out_probabilities(fits: Fits, chains: Sequence[Chain]) -> Mapping[str, 
     found: dict[str, Array] = {}
     for fold, chain in enumerate(chains):
         rows = np.flatnonzero(data.folds == fold)
-        inputs = part(data.inputs, rows)
+        inputs = data.inputs.part(rows)
         for key in chain.criteria:
             probabilities = chain.probabilities(inputs, key)
             whole = found.setdefault(
@@ -442,14 +373,3 @@ def held_out_probabilities(fits: Fits, chains: Sequence[Chain]) -> Mapping[str, 
             )
             whole[rows] = probabilities
     return found
-
-
-def part(inputs: Inputs, rows: Ints) -> Inputs:
-    """Some rows of inputs, without counting anything anew."""
-    chosen = Inputs(
-        inputs.states[rows],
-        [inputs.questions[row] for row in rows],
-        [inputs.responses[row] for row in rows],
-    )
-    chosen.__dict__["text"] = inputs.text[rows]
-    return chosen

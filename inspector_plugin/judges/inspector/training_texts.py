@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inspector_plugin.data.folds import fold_of
@@ -13,6 +13,7 @@ from inspector_plugin.data.stored_scores import ScoredRow
 from inspector_plugin.data.text import is_unicode
 from inspector_plugin.judges.inspector.arithmetic import final_answer, quantities, strip_annotations
 from inspector_plugin.judges.inspector.negatives import KINDS, NONSENSE, Solution, make_negatives
+from inspector_plugin.judges.inspector.styles import STYLES, restyle
 
 FOLDS = 5
 ATTEMPT = "attempt"
@@ -21,6 +22,7 @@ _READS_WELL = ("other_solution", "problem_repeated", "off_topic", "refusal")
 FLUENCY, INFORMATIVENESS, CORRECTNESS = "fluency", "informativeness", "correctness"
 # Where a real response comes from.
 SCORED, SOLUTIONS, ATTEMPTS = "scored", "solutions", "attempts"
+WORKED, PAIRS = "worked", "pairs"
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class TrainingText:
         response: The response, without calculator annotations.
         problems: Identities of all problems whose text it holds, that of the question first.
         dataset: The data set of the problem.
-        origin: `SCORED`, `SOLUTIONS` or `ATTEMPTS`.
+        origin: `SCORED`, `SOLUTIONS`, `ATTEMPTS`, `WORKED` or `PAIRS`.
         correct: Whether the solution is right; None where nobody says.
         author: The model that wrote it, where that is known.
-        kind: The kind of a made response, a key of `KINDS`; None for a real one.
+        kind: The kind of a made response, a key of `KINDS` or of `STYLES`; None for a real one.
         scores: Its score by criterion.
     """
 
@@ -56,7 +58,7 @@ class TrainingText:
 
     def breaks(self, key: str) -> bool:
         """Whether it was made to be bad on a criterion; `ATTEMPT` stands for being no attempt."""
-        if self.kind is None:
+        if self.kind is None or self.kind in STYLES:
             return False
         if self.kind in NONSENSE:
             return key != FLUENCY or self.kind not in _READS_WELL
@@ -133,18 +135,77 @@ def other_texts(dataset: str, rows: Iterable[Mapping[str, Any]], origin: str) ->
     return list(seen.values())
 
 
+def worked_texts(
+    dataset: str, rows: Sequence[Mapping[str, Any]], most: int, seed: int
+) -> list[TrainingText]:
+    """Some solutions that people wrote, all of them right.
+
+    Args:
+        dataset: The data set.
+        rows: `question` and `answer`, or `problem` and `solution`.
+        most: How many to draw at most.
+        seed: Seed of the draw.
+    """
+    drawn = random.Random(seed).sample(list(rows), min(most, len(rows)))
+    named = [
+        {
+            "question": row["question"] if "question" in row else row["problem"],
+            "response": row["answer"] if "question" in row else row["solution"],
+            "is_correct": True,
+        }
+        for row in drawn
+    ]
+    return other_texts(dataset, named, WORKED)
+
+
+def pair_texts(dataset: str, rows: Sequence[Mapping[str, Any]]) -> list[TrainingText]:
+    """Right solutions, and the same with an error planted.
+
+    Args:
+        dataset: The data set.
+        rows: `question`, `response` (right) and `planted` (with the error).
+    """
+    right = [{**row, "is_correct": True} for row in rows]
+    wrong = [{**row, "response": row["planted"], "is_correct": False} for row in rows]
+    return other_texts(dataset, [*wrong, *right], PAIRS)
+
+
+def restyled_texts(real: Sequence[TrainingText], most: int, seed: int) -> list[TrainingText]:
+    """Write faultless solutions in other styles: attempts, whatever else they may be.
+
+    Args:
+        real: Real responses of one origin.
+        most: How many of them are restyled at most, each in every style that it allows.
+        seed: Seed of all choices.
+    """
+    faultless = [text for text in real if text.is_faultless]
+    found = []
+    for text in random.Random(seed).sample(faultless, min(most, len(faultless))):
+        for style in STYLES:
+            rng = random.Random(f"{seed}/{style}/{text.question}/{text.response}")
+            restyled = restyle(text.response, style, rng)
+            if restyled is not None:
+                found.append(
+                    replace(
+                        text, response=restyled, correct=None, author=None, kind=style, scores={}
+                    )
+                )
+    return found
+
+
 def made_texts(
     real: Sequence[TrainingText], nonsense_from: int, flawed_from: int, seed: int
 ) -> list[TrainingText]:
     """Make responses that are bad in a known way out of real ones.
 
     Args:
-        real: Real responses of one origin.
+        real: Real responses of one origin; of pairs, the right ones serve.
         nonsense_from: From how many of them nonsense is made.
         flawed_from: From how many of them flawed solutions are made, out of the faultless ones.
         seed: Seed of all choices.
     """
     drawn = random.Random(seed)
+    real = [text for text in real if not (text.origin == PAIRS and text.correct is False)]
     faultless = [text for text in real if text.is_faultless]
     sources = {
         NONSENSE: drawn.sample(list(real), min(nonsense_from, len(real))),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from inspector_plugin.data.problems import problem_identity
 from inspector_plugin.data.stored_scores import ScoredRow
 from inspector_plugin.errors import PackError
 from inspector_plugin.judges.inspector.calibration import calibration, coverage_curve
-from inspector_plugin.judges.inspector.crossfit import CrossFitted
+from inspector_plugin.judges.inspector.crossfit import CriterionModel, CrossFitted, Hurdle
 from inspector_plugin.judges.inspector.crossfit_data import TrainingData, layout_of
 from inspector_plugin.judges.inspector.crossfit_packs import ARRAYS, write_cross_fitted
 from inspector_plugin.judges.inspector.crossfit_training import (
@@ -22,13 +24,14 @@ from inspector_plugin.judges.inspector.crossfit_training import (
     fit_chains,
 )
 from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, Inputs
-from inspector_plugin.judges.inspector.linear import fit_linear
+from inspector_plugin.judges.inspector.linear import LinearModel, fit_linear
 from inspector_plugin.judges.inspector.overlap import OVERLAP_FEATURES, overlap_features
 from inspector_plugin.judges.inspector.packs import read_pack
 from inspector_plugin.judges.inspector.probe import CrossFittedProbe
 from inspector_plugin.judges.inspector.training_texts import (
     FOLDS,
     SCORED,
+    SOLUTIONS,
     TrainingText,
     made_texts,
     scored_texts,
@@ -131,6 +134,95 @@ def test_made_responses_are_flagged_and_get_the_lowest_label(
     assert lowest[flags].min() > 0.5
     far = Inputs(np.full((1, 3 * HIDDEN), 50.0), ["Anything?"], ["Something."])
     assert "unlike-training" in models.flags(far)[0]
+
+
+def test_a_tilt_moves_the_score_by_where_a_response_stands_before_the_hurdle() -> None:
+    width = HIDDEN + len(TEXT_FEATURES)
+    first = np.eye(1, width)  # the logit is the first state
+    hurdle = Hurdle(LinearModel(first, np.zeros(1)), threshold=-40.0, center=1.0, spread=2.0)
+    states = np.zeros((3, 3 * HIDDEN))
+    states[:, 0] = (1.0, 3.0, -30.0)
+    inputs = Inputs(states, ["What is 1 + 1?"] * 3, ["It is 2."] * 3)
+    np.testing.assert_allclose(hurdle.standing(inputs), [0.0, 1.0, -3.0])
+    probe = LinearModel(np.zeros((3, width)), np.zeros(3))  # knows nothing: labels are as likely
+    model = CriterionModel(hurdle, probe, False, 1.0, np.zeros(3), tilt=math.log(2))
+    found = model.probabilities(inputs, np.ones(3))
+    # Logits of -log 2, 0 and log 2 for a response one spread above the median: 1 to 2 to 4.
+    np.testing.assert_allclose(found[0], [1 / 3] * 3, atol=1e-6)
+    np.testing.assert_allclose(found[1], [1 / 7, 2 / 7, 4 / 7], atol=1e-6)
+    np.testing.assert_allclose(found[2], [64 / 73, 8 / 73, 1 / 73], atol=1e-6)
+
+
+@pytest.mark.parametrize(("flaws_lower_scores", "tilts"), [(True, True), (False, False)])
+def test_responses_are_tilted_only_if_the_scores_bear_it_out(
+    flaws_lower_scores: bool, tilts: bool
+) -> None:
+    data = made_data()
+    states = data.inputs.states.copy()
+    states[:, 1] = np.random.default_rng(1).normal(size=len(states))
+    for index, text in enumerate(data.texts):
+        if text.scores:  # made responses are known by a high first state
+            away = text.scores["fluency"].score - 3
+            states[index, 0] += -away if flaws_lower_scores else away
+    inputs = Inputs(states, data.inputs.questions, data.inputs.responses)
+    plan = PackPlan("tiny", "tiny", "multiclass", ("fluency",))
+    chain = Fits(TrainingData(data.texts, inputs), plan).chain(frozenset({0}))
+    assert (chain.criteria["fluency"].tilt > 0.2) is tilts
+
+
+def test_correctness_is_learnt_from_the_data_sets_own_solutions_where_there_are_some() -> None:
+    data = made_data()
+    texts = tuple(
+        replace(text, origin=SOLUTIONS, dataset="tiny" if n % 2 else "other")
+        for n, text in enumerate(data.texts)
+    )
+    shared = Fits(
+        TrainingData(texts, data.inputs), PackPlan("tiny", "tiny", "multiclass", ("fluency",))
+    )
+    own = shared.chain(frozenset({0})).criteria["correctness"].probe
+    halved = tuple(
+        replace(text, correct=not text.correct) if text.dataset == "other" else text
+        for text in texts
+    )
+    same = Fits(
+        TrainingData(halved, data.inputs), PackPlan("tiny", "tiny", "multiclass", ("fluency",))
+    )
+    found = same.chain(frozenset({0})).criteria["correctness"].probe
+    np.testing.assert_allclose(found.weights, own.weights)
+
+
+def test_short_solutions_are_not_unlike_training_where_others_were_restyled() -> None:
+    data = made_data()
+    scored = [text.scores for text in data.texts if text.scores]
+    kinds = [*["equations_only"] * 60, *[None] * 160, *["word_repeated"] * 80]
+    texts = tuple(
+        replace(text, kind=kind, scores={} if kind else scored[n % len(scored)])
+        for n, (text, kind) in enumerate(zip(data.texts, kinds, strict=True))
+    )
+    states = data.inputs.states.copy()
+    states[:60, 2] += 40.0
+    inputs = Inputs(states, data.inputs.questions, data.inputs.responses)
+    plan = PackPlan("tiny", "tiny", "multiclass", ("fluency",))
+    whole = TrainingData(texts, inputs)
+    fold = frozenset({int(whole.folds[0])})
+    rows = np.flatnonzero((whole.folds == whole.folds[0]) & whole.restyled)
+    familiar = Fits(whole, plan)._familiarity(fold)
+    assert (familiar.excess(inputs.part(rows)) > 1).mean() < 0.2
+    real = np.flatnonzero(~whole.restyled)
+    without = TrainingData(tuple(texts[n] for n in real), inputs.part(real))
+    strict = Fits(without, plan)._familiarity(fold)
+    assert (strict.excess(inputs.part(rows)) > 1).all()
+
+
+def test_probes_of_an_older_format_say_what_to_do(
+    fitted: tuple[TrainingData, CrossFitted], tmp_path: Path
+) -> None:
+    folder = tmp_path / "multiclass"
+    write_pack(folder, fitted[1])
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "format_version": 3}))
+    with pytest.raises(PackError, match="fit them again with: inspector crossfit"):
+        read_pack(folder)
 
 
 def test_a_pack_comes_back_as_it_was_written(

@@ -13,10 +13,12 @@ from inspector_plugin.data.shapes import (
     listing,
     mapping,
     name,
+    number,
     record,
     text,
     whole,
 )
+from inspector_plugin.judges.inspector.temperature import MOST
 from inspector_plugin.schema.criteria import LABELS
 
 _REPRESENTATION = record({"layer": whole(-1, 1000), "span": text, "pooling": text})
@@ -38,6 +40,7 @@ _ENTRY = record(
         "fingerprint": text,
         "problem_keys": listing(text),
         "figures": mapping(anything),
+        "temperature": number(1 / MOST, MOST),
     },
 )
 _LANGUAGE_MODEL = record(

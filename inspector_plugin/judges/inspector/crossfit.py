@@ -6,7 +6,8 @@ that the data holds is judged by its own fold's chain, any other problem by the 
 
 The probability of a label is that of a hurdle model, as for counts with many zeros: with
 probability p the response has not the flaws that responses are made to have on purpose, and the
-probe's probabilities hold; with 1 - p it gets the lowest label.
+probe's probabilities hold; with 1 - p it gets the lowest label. Below that, the probe's logits are
+tilted by where the response stands among real ones before the hurdle.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ OFF_TASK = "off-task"
 UNLIKE_TRAINING = "unlike-training"
 # Real responses clear a hurdle by far or not at all: few stand in between.
 _STEEPNESS = 2.0
+_FURTHEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,28 @@ class Hurdle:
     Attributes:
         model: Made responses (0) against real ones (1), on `Inputs.narrow`.
         threshold: The logit at which the probability is one half.
+        center: The median logit of real responses.
+        spread: Half the distance between the 16th and the 84th percentile of their logits.
     """
 
     model: LinearModel
     threshold: float
+    center: float
+    spread: float
 
     def probability(self, inputs: Inputs) -> Array:
         """Return [rows] float64, 0 to 1."""
         above = self.model.logits(inputs.narrow)[:, 1] - self.threshold
         found: Array = expit(_STEEPNESS * above)
+        return found
+
+    def standing(self, inputs: Inputs) -> Array:
+        """Where each response stands among real ones, in standard deviations: [rows], -3 to 3."""
+        return self.standing_of(self.model.logits(inputs.narrow)[:, 1])
+
+    def standing_of(self, logits: Array) -> Array:
+        """The same for logits of the model."""
+        found: Array = np.clip((logits - self.center) / self.spread, -_FURTHEST, _FURTHEST)
         return found
 
 
@@ -81,6 +96,8 @@ class CriterionModel:
         wide: Whether the probe looks at `Inputs.wide`, else at `Inputs.narrow`.
         temperature: What its logits are divided by.
         bias: What is added to them then, [labels].
+        tilt: How much a response's standing before the hurdle counts for higher labels, 0 or more:
+            a flaw too small for the hurdle still lowers the score.
     """
 
     hurdle: Hurdle | None
@@ -88,6 +105,7 @@ class CriterionModel:
     wide: bool
     temperature: float
     bias: Array
+    tilt: float = 0.0
 
     def probabilities(self, inputs: Inputs, attempted: Array) -> Array:
         """Return the probability of each label.
@@ -99,13 +117,28 @@ class CriterionModel:
         Returns:
             [rows, labels] float64; each row sums to 1.
         """
-        logits = self.probe.logits(inputs.wide if self.wide else inputs.narrow)
+        logits = self.probe.logits(inputs.wide if self.wide else inputs.narrow) / self.temperature
         passed = attempted[:, None]
         if self.hurdle is not None:
             passed = passed * self.hurdle.probability(inputs)[:, None]
-        found: Array = softmax(logits / self.temperature + self.bias, axis=1) * passed
+            logits += self.tilt * tilted(self.hurdle.standing(inputs), logits.shape[1])
+        found: Array = softmax(logits + self.bias, axis=1) * passed
         found[:, 0] += 1 - passed[:, 0]
         return found
+
+
+def tilted(standing: Array, labels: int) -> Array:
+    """What a tilt of 1 adds to the logits: the lowest label's falls as the highest one's rises.
+
+    Args:
+        standing: [rows], see `Hurdle.standing`.
+        labels: How many labels there are.
+
+    Returns:
+        [rows, labels] float64.
+    """
+    found: Array = standing[:, None] * np.linspace(-1, 1, labels)
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from inspector_plugin.judges.inspector.inputs import Inputs, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout, bare_layout
 from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
-from inspector_plugin.judges.inspector.training_texts import FOLDS, TrainingText
+from inspector_plugin.judges.inspector.styles import STYLES
+from inspector_plugin.judges.inspector.training_texts import FOLDS, SCORED, SOLUTIONS, TrainingText
 from inspector_plugin.lm.feature_store import FeatureStore, read_features
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import ForwardPlan
@@ -52,6 +53,16 @@ class TrainingData:
     def real(self) -> Bools:
         """Which texts were not made, [texts]."""
         return np.array([text.kind is None for text in self.texts])
+
+    @cached_property
+    def natural(self) -> Bools:
+        """Which texts models wrote as they answer, right and wrong ones as they come, [texts]."""
+        return self.real & np.isin(self.origins, (SCORED, SOLUTIONS))
+
+    @cached_property
+    def restyled(self) -> Bools:
+        """Which texts are real solutions in another style, [texts]."""
+        return np.array([text.kind in STYLES for text in self.texts])
 
     @cached_property
     def origins(self) -> npt.NDArray[np.str_]:

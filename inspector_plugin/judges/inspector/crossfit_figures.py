@@ -145,7 +145,7 @@ def _correctness_figures(fits: Fits, probabilities: Array, seed: int) -> dict[st
     """AUC over all solutions, within each author, and of the author's name alone."""
     data = fits.data
     correct = data.correctness()
-    known = (correct >= 0) & data.real
+    known = (correct >= 0) & data.natural
     scores, truth = probabilities[known, 1], correct[known]
     authors = np.array([t.author or t.origin for t, k in zip(data.texts, known, strict=True) if k])
     by_author = {

@@ -28,13 +28,13 @@ from inspector_plugin.judges.inspector.crossfit import (
 )
 from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout
-from inspector_plugin.judges.inspector.linear import Array, LinearModel, finite_array
+from inspector_plugin.judges.inspector.linear import LinearModel, finite_array
 from inspector_plugin.judges.inspector.probe import CrossFittedProbe
 from inspector_plugin.judges.packs import CARD, sha256_of, write_arrays, write_card
 from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CROSS_FITTED = "cross_fitted"
 ARRAYS = "chains.safetensors"
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -96,6 +96,12 @@ def read_cross_fitted(folder: Path, card: Mapping[str, Any]) -> dict[str, CrossF
         PackError: If the arrays are not those that the card names.
         ValueError, CriteriaError: If card and arrays do not fit together.
     """
+    if card["format_version"] != FORMAT_VERSION:
+        raise PackError(
+            f"{folder / CARD} has format version {card['format_version']}, and this version of "
+            f"inspector_plugin reads cross-fitted probes of version {FORMAT_VERSION}; fit them "
+            "again with: inspector crossfit"
+        )
     about = dict(card[CROSS_FITTED])
     claimed = about.pop("arrays")
     path = folder / Path(claimed["file"]).name
@@ -147,14 +153,19 @@ def _chain_arrays(chain: Chain, prefix: str) -> dict[str, npt.NDArray[np.float32
         arrays.update(model.probe.arrays(f"{name}.probe"))
         arrays[f"{name}.temperature"] = np.array([model.temperature], np.float32)
         arrays[f"{name}.bias"] = model.bias.astype(np.float32)
+        arrays[f"{name}.tilt"] = np.array([model.tilt], np.float32)
         if model.hurdle is not None:
             arrays.update(_hurdle_arrays(model.hurdle, f"{name}.hurdle"))
     return arrays
 
 
 def _hurdle_arrays(hurdle: Hurdle, name: str) -> dict[str, npt.NDArray[np.float32]]:
-    threshold = np.array([hurdle.threshold], np.float32)
-    return {**hurdle.model.arrays(name), f"{name}.threshold": threshold}
+    return {
+        **hurdle.model.arrays(name),
+        f"{name}.threshold": np.array([hurdle.threshold], np.float32),
+        f"{name}.center": np.array([hurdle.center], np.float32),
+        f"{name}.spread": np.array([hurdle.spread], np.float32),
+    }
 
 
 def _read_chain(arrays: Arrays, prefix: str, hidden_size: int, labels: Mapping[str, int]) -> Chain:
@@ -176,17 +187,26 @@ def _read_chain(arrays: Arrays, prefix: str, hidden_size: int, labels: Mapping[s
             is_wide,
             _positive(arrays, f"{name}.temperature"),
             finite_array(arrays, f"{name}.bias", (number,)),
+            _number(arrays, f"{name}.tilt"),
         )
     return Chain(attempt, familiarity, criteria)
 
 
 def _read_hurdle(arrays: Arrays, name: str, features: int) -> Hurdle:
-    model = LinearModel.from_arrays(arrays, name, features, 2)
-    return Hurdle(model, float(finite_array(arrays, f"{name}.threshold", (1,))[0]))
+    return Hurdle(
+        LinearModel.from_arrays(arrays, name, features, 2),
+        _number(arrays, f"{name}.threshold"),
+        _number(arrays, f"{name}.center"),
+        _positive(arrays, f"{name}.spread"),
+    )
+
+
+def _number(arrays: Arrays, name: str) -> float:
+    return float(finite_array(arrays, name, (1,))[0])
 
 
 def _positive(arrays: Arrays, name: str) -> float:
-    found: Array = finite_array(arrays, name, (1,))
-    if found[0] <= 0:
-        raise ValueError(f"{name} is {found[0]:g}, not positive")
-    return float(found[0])
+    found = _number(arrays, name)
+    if found <= 0:
+        raise ValueError(f"{name} is {found:g}, not positive")
+    return found

@@ -8,17 +8,24 @@ the chain may see, by models that leave one more fold out: nothing sees what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from inspector_plugin.errors import DataError
-from inspector_plugin.judges.inspector.crossfit import Chain, CriterionModel, Familiarity, Hurdle
+from inspector_plugin.judges.inspector.crossfit import (
+    Chain,
+    CriterionModel,
+    Familiarity,
+    Hurdle,
+    tilted,
+)
 from inspector_plugin.judges.inspector.crossfit_data import Bools, Excluded, Ints, TrainingData
 from inspector_plugin.judges.inspector.figures import macro_f1
 from inspector_plugin.judges.inspector.inputs import emphasis
@@ -43,6 +50,8 @@ _MADE_WRONG = ("calculation_wrong", "calculation_wrong_carried_on", "quantity_mi
 ATTEMPTS_LOST, GOOD_LOST, FAMILIAR_LOST = 0.01, 0.02, 0.01
 # A response that real solutions resemble passes with near certainty.
 _MARGIN = 1.0
+_LEAST_SPREAD = 1e-3
+_MOST_TILT = 1.0
 _LEAST_ROWS = 50
 _DIRECTIONS = 20
 # The outer ring leaves out two folds, and what is measured inside it a third.
@@ -73,13 +82,14 @@ class _SharedFits:
     Attributes:
         hurdles: By criterion and folds left out.
         attempts: Hurdles of attempts by kind of made response and folds left out.
-        correctness: Probes of correctness by folds left out.
+        correctness: Probes of correctness by the data set that they learnt from, None for all, and
+            folds left out.
         author_left_out: AUC of correctness by author.
     """
 
     hurdles: dict[tuple[str, Excluded], LinearModel] = field(default_factory=dict)
     attempts: dict[tuple[str, Excluded], LinearModel] = field(default_factory=dict)
-    correctness: dict[Excluded, LinearModel] = field(default_factory=dict)
+    correctness: dict[tuple[str | None, Excluded], LinearModel] = field(default_factory=dict)
     author_left_out: dict[str, float] = field(default_factory=dict)
 
 
@@ -139,16 +149,18 @@ class Fits:
         """Fit all that judges, without some folds."""
         attempt = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0)
         strength = self._best_strength(excluded)
-        temperature = self._temperature(excluded, strength)
+        hurdles = {key: self._hurdle(key, excluded, GOOD_LOST, _MARGIN) for key in self.plan.keys}
+        temperature, tilt = self._calibration(excluded, strength, hurdles)
         criteria = {
             key: CriterionModel(
-                self._hurdle(key, excluded, GOOD_LOST, _MARGIN),
+                hurdle,
                 self._probe(key, excluded, strength),
                 False,
                 temperature,
                 np.zeros(len(set(self._label_of[key])) - 1),
+                tilt,
             )
-            for key in self.plan.keys
+            for key, hurdle in hurdles.items()
         }
         if (self._correct >= 0).any():
             criteria[CORRECTNESS] = self._correctness_model(excluded)
@@ -168,8 +180,8 @@ class Fits:
             self._shared.attempts[kind, excluded] = _fit(
                 self.data.inputs.narrow[chosen], labels[chosen], _HURDLE_STRENGTH, _HURDLE_EMPHASIS
             )
-        threshold = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0).threshold
-        return Hurdle(self._shared.attempts[kind, excluded], threshold)
+        whole = self._hurdle(ATTEMPT, excluded, ATTEMPTS_LOST, 0.0)
+        return replace(whole, model=self._shared.attempts[kind, excluded])
 
     def author_left_out(self) -> dict[str, float]:
         """AUC of correctness on each author's solutions by probes that read none of theirs.
@@ -180,7 +192,7 @@ class Fits:
         if found:
             return found
         authors = np.array([text.author or "" for text in self.data.texts])
-        known = (self._correct >= 0) & self.data.real
+        known = (self._correct >= 0) & self.data.natural
         for author in sorted(set(authors[known]) - {""}):
             logits = np.full(len(authors), np.nan)
             for fold in range(FOLDS):
@@ -211,10 +223,15 @@ class Fits:
             good,
         )[:, 1]
         seen = good & np.isfinite(logits)
-        origins = [seen & (self.data.origins == origin) for origin in np.unique(self.data.origins)]
-        large = [chosen for chosen in origins if chosen.sum() >= _LEAST_ROWS] or [seen]
-        threshold = min(float(np.quantile(logits[chosen], lost)) for chosen in large)
-        return Hurdle(self._hurdle_model(key, excluded), threshold - margin)
+        threshold = min(float(np.quantile(logits[group], lost)) for group in self._origins(seen))
+        low, center, high = np.quantile(logits[seen], (0.16, 0.5, 0.84))
+        spread = max(float(high - low) / 2, _LEAST_SPREAD)
+        return Hurdle(self._hurdle_model(key, excluded), threshold - margin, float(center), spread)
+
+    def _origins(self, chosen: Bools) -> list[Bools]:
+        """Split texts by origin; an origin with few rows sets no threshold by itself."""
+        origins = [chosen & (self.data.origins == each) for each in np.unique(self.data.origins)]
+        return [group for group in origins if group.sum() >= _LEAST_ROWS] or [chosen]
 
     def _hurdle_model(self, key: str, excluded: Excluded) -> LinearModel:
         if (key, excluded) not in self._shared.hurdles:
@@ -237,7 +254,7 @@ class Fits:
 
     def _correctness_model(self, excluded: Excluded) -> CriterionModel:
         """The probe of correctness, calibrated on real responses that it was not fitted on."""
-        known = (self._correct >= 0) & self.data.real
+        known = self.data.natural & (self._correct >= 0)
         logits = self._held_out(excluded, self._correctness_probe, self.data.inputs.wide, known)[
             :, 1
         ]
@@ -248,17 +265,30 @@ class Fits:
         return CriterionModel(None, self._correctness_probe(excluded), True, 1 / slope, bias)
 
     def _correctness_probe(self, excluded: Excluded) -> LinearModel:
-        if excluded not in self._shared.correctness:
+        place = (self._correctness_source, excluded)
+        if place not in self._shared.correctness:
             labels = np.where(self._made_wrong, 0, self._correct)
             chosen = self.data.without(excluded) & (labels >= 0)
-            self._shared.correctness[excluded] = _fit(
+            if self._correctness_source is not None:
+                chosen &= self.data.datasets == self._correctness_source
+            self._shared.correctness[place] = _fit(
                 self.data.inputs.wide[chosen],
                 labels[chosen],
                 _CORRECTNESS_STRENGTH,
                 _CORRECTNESS_EMPHASIS,
                 self._correctness_weights[chosen],
             )
-        return self._shared.correctness[excluded]
+        return self._shared.correctness[place]
+
+    @cached_property
+    def _correctness_source(self) -> str | None:
+        """The data set whose solutions teach correctness: its own where models' are known.
+
+        Others would teach it errors of another kind; without them, all there are teach it.
+        """
+        own = self.data.datasets == self.plan.dataset
+        has_own = (own & (self.data.origins == SOLUTIONS) & (self._correct >= 0)).any()
+        return self.plan.dataset if has_own else None
 
     def _best_strength(self, excluded: Excluded) -> float:
         """The strength with the best mean macro F1 over the criteria, on folds held out."""
@@ -282,22 +312,46 @@ class Fits:
         seen = (labels >= 0) & np.isfinite(logits[:, 0])
         return labels[seen], logits[seen]
 
-    def _temperature(self, excluded: Excluded, strength: float) -> float:
-        """The temperature with the highest likelihood over all criteria, on folds held out."""
-        held_out = [self._held_out_logits(key, excluded, strength) for key in self.plan.keys]
+    def _calibration(
+        self, excluded: Excluded, strength: float, hurdles: Mapping[str, Hurdle]
+    ) -> tuple[float, float]:
+        """Temperature and tilt with the highest likelihood over all criteria, on folds held out."""
+        held_out = []
+        for key, hurdle in hurdles.items():
+            labels, logits = self._held_out_logits(key, excluded, strength)
+            standing = hurdle.standing_of(self._held_out_standing(key, excluded))
+            held_out.append((labels, logits, tilted(standing, logits.shape[1])))
 
-        def surprise(log_temperature: float) -> float:
+        def surprise(parameters: Array) -> float:
             loss = 0.0
-            for labels, logits in held_out:
-                found = log_softmax(logits / np.exp(log_temperature), axis=1)
+            for labels, logits, direction in held_out:
+                moved = logits / np.exp(parameters[0]) + parameters[1] * direction
+                found = log_softmax(moved, axis=1)
                 loss -= float(found[np.arange(len(labels)), labels].sum())
             return loss
 
-        return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
+        fitted = minimize(surprise, (0.0, 0.0), bounds=((-3, 3), (0, _MOST_TILT)))
+        return float(np.exp(fitted.x[0])), float(fitted.x[1])
+
+    def _held_out_standing(self, key: str, excluded: Excluded) -> Array:
+        """Logits of a criterion's hurdle for its scored rows, as `_held_out_logits` has them."""
+        chosen = self._label_of[key] >= 0
+        logits = self._held_out(
+            excluded,
+            lambda without: self._hurdle_model(key, without),
+            self.data.inputs.narrow,
+            chosen,
+        )[:, 1]
+        found: Array = logits[chosen & np.isfinite(logits)]
+        return found
 
     def _familiarity(self, excluded: Excluded) -> Familiarity:
-        """Mahalanobis distance from the real responses of the data set, and what few exceed."""
-        own = self.data.real & (self.data.datasets == self.plan.dataset)
+        """Mahalanobis distance from the data set's responses, and what few of each origin exceed.
+
+        Real responses in other styles are among them: else a short one would be unlike them all.
+        """
+        data = self.data
+        own = (data.real | data.restyled) & (data.datasets == self.plan.dataset)
         hidden = self.data.inputs.states.shape[1] // 3
         states = self.data.inputs.states[:, :hidden].astype(np.float64)
         squared = np.full(len(own), np.nan)
@@ -306,7 +360,11 @@ class Fits:
             center, directions = _principal(states[fitted])
             held_out = own & self.data.without(excluded) & (self.data.folds == fold)
             squared[held_out] = (((states[held_out] - center) @ directions.T) ** 2).sum(axis=1)
-        threshold = float(np.nanquantile(squared, 1 - FAMILIAR_LOST))
+        known = own & np.isfinite(squared)
+        groups = [known & data.restyled, *self._origins(known & data.real)]
+        threshold = max(
+            float(np.quantile(squared[group], 1 - FAMILIAR_LOST)) for group in groups if group.any()
+        )
         center, directions = _principal(states[own & self.data.without(excluded)])
         return Familiarity(center, directions, threshold)
 

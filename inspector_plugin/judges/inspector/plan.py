@@ -57,6 +57,7 @@ class TrainingPlan:
         dataset: The name under which the probes are kept.
         labels: "multiclass" or "binary".
         classifiers: The classifiers to choose from.
+        calibrated: Whether to fit a temperature on the predictions for held-out problems.
 
     Raises:
         OptionError: If a pooling is unknown.
@@ -79,6 +80,7 @@ class TrainingPlan:
     poolings: str = option("mean,last,concat", "comma-separated; poolings to screen")
     seed: int = option(0, "seed of folds, classifiers and intervals")
     classifiers: tuple[ClassifierSettings, ...] = field(default=DEFAULT_CLASSIFIERS)
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         for pooling in self.screened_poolings:

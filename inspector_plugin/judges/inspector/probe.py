@@ -17,6 +17,7 @@ from inspector_plugin.judges.inspector.inputs import Inputs, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.published import PublishedClassifier
 from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
+from inspector_plugin.judges.inspector.temperature import tempered
 from inspector_plugin.lm.forward import FloatArray, Pooled
 from inspector_plugin.lm.plan import Feature
 from inspector_plugin.schema.criteria import Criterion
@@ -84,7 +85,8 @@ class Probe:
         criterion: The criterion whose scores it learnt.
         layout: How a request is laid out as a prompt.
         members: The classifiers.
-        record: What its card says besides: rows, problems, figures, the classifier's settings.
+        record: What its card says besides: rows, problems, figures, the classifier's settings,
+            and the temperature where it is calibrated.
     """
 
     criterion: Criterion
@@ -119,9 +121,10 @@ class Probe:
         Returns:
             [rows, labels] float64; each row sums to 1.
         """
-        return average_probabilities(
+        average = average_probabilities(
             self.members, lambda representation: representation.select(pooled)
         )
+        return tempered(average, float(self.record.get("temperature", 1.0)))
 
     def labels(self, pooled: Pooled) -> Array | None:
         """Return the label of each row where the classifier decides it by other means.

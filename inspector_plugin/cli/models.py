@@ -28,7 +28,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 
 def _install(options: argparse.Namespace) -> int:
     print(
-        f"Installing {options.name}; reading it for the first time takes about half a minute.",
+        f"Installing {options.name}; this takes up to half a minute.",
         file=sys.stderr,
     )
     # Ended politely, it takes its temporary folder with it.

@@ -14,6 +14,7 @@ from inspector_plugin.judges.lager.options import LAGER
 from inspector_plugin.judges.panel import PANEL
 from inspector_plugin.judges.prompt.options import DEEPSEEK, PROMPT
 from inspector_plugin.judges.recorded import RECORDED
+from inspector_plugin.judges.tuned.options import TUNED
 from inspector_plugin.plugins.hookspecs import hookimpl
 from inspector_plugin.plugins.options import Backend
 
@@ -21,5 +22,5 @@ from inspector_plugin.plugins.options import Backend
 @hookimpl
 def register_judges(register: Callable[[Backend], None]) -> None:
     """Register the judges of this package."""
-    for backend in (INSPECTOR, LAGER, RECORDED, PROMPT, DEEPSEEK, PANEL, CASCADE):
+    for backend in (INSPECTOR, TUNED, LAGER, RECORDED, PROMPT, DEEPSEEK, PANEL, CASCADE):
         register(backend)

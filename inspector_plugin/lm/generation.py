@@ -15,6 +15,7 @@ from inspector_plugin.lm.chats import fold_system
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.repetition import NoRepeats
 from inspector_plugin.lm.templates import Chat, around_messages, has_template
+from inspector_plugin.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Sampling:
     seed: int = 0
 
 
+# A batch that is written within this time shows no bar of its own.
+_SECONDS_UNTIL_A_BAR = 30.0
 # Of a generation that is not finite.
 NOT_FINITE = Fault("the language model gave logits that are not finite")
 
@@ -135,7 +138,10 @@ def generate(
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     recorder, checker = _Recorder(candidates or {}), _Checker()
-    processors: list[LogitsProcessor] = [checker, recorder] if candidates else [checker]
+    what = f"{len(prompts)} replies" if len(prompts) > 1 else "a reply"
+    progress = Progress(max_tokens, f"Writing {what}", "token", delay=_SECONDS_UNTIL_A_BAR)
+    processors: list[LogitsProcessor] = [checker, _Counter(progress)]
+    processors += [recorder] if candidates else []
     if no_repeats is not None:
         processors.append(NoRepeats(no_repeats, width))
     drawn: dict[str, Any] = {"do_sample": False}
@@ -149,6 +155,7 @@ def generate(
     device = language_model.device
     # The draws are ours alone: nobody else's random numbers change.
     with (
+        progress,
         torch.inference_mode(),
         torch.random.fork_rng(
             [device] if device.type == "cuda" else [], enabled=sampling is not None
@@ -194,6 +201,17 @@ class _Checker(LogitsProcessor):
 
     def is_finite(self, steps: int, row: int) -> bool:
         return not any(bool(step[row]) for step in self._steps[:steps])
+
+
+class _Counter(LogitsProcessor):
+    """Counts the steps for whoever waits, and changes nothing."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._progress.advance()
+        return scores
 
 
 class _Recorder(LogitsProcessor):

@@ -119,7 +119,7 @@ def load_language_model(
         ModelError: If the model cannot be found or loaded, or is not a causal language model.
         OptionError: If the device or the dtype cannot be used.
     """
-    target = _resolve_device(device)
+    target = resolve_device(device)
     dtype = chosen_dtype(dtype, target)
     key = (name, str(target), dtype)
     language_model = _loaded.get(key)
@@ -141,7 +141,7 @@ def load_own_copy(name: str, device: str | None = None, dtype: str | None = None
         ModelError: If it cannot be loaded, or is an adapter.
         OptionError: If the device or the dtype cannot be used.
     """
-    target = _resolve_device(device)
+    target = resolve_device(device)
     dtype = chosen_dtype(dtype, target)
     if is_adapter(Path(locate(name)[0])):
         raise ModelError(f"{name!r} is an adapter; give the language model that it belongs to.")
@@ -191,7 +191,7 @@ def _load(name: str, device: torch.device, dtype: str, own: bool = False) -> Lan
             raise ModelError(f"Adapter {name!r}: its base model {adapter.base!r} is an adapter.")
     extra = {"gguf_file": gguf} if gguf else {}
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             return _read(name, source, extra, device, dtype, adapter, own)
     except InspectorError:
         raise
@@ -209,10 +209,10 @@ def _read(
     adapter: Adapter | None,
     own: bool,
 ) -> LanguageModel:
-    _require_ordinary_files(name, Path(source))
+    require_ordinary_files(name, Path(source))
     config = AutoConfig.from_pretrained(source, trust_remote_code=False, **extra)
     _require_causal(config, name)
-    _require_sizes(config, name)
+    require_sizes(config, name)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
     # An adapter and training change the weights, so that they need a model of their own.
     is_shared = not extra and adapter is None and not own
@@ -230,7 +230,7 @@ def _read(
         _require_all_weights(name, found)
         model.requires_grad_(False)
         model = model.eval().to(device)
-    _require_own_tokenizer(name, model, tokenizer)
+    require_own_tokenizer(name, model, tokenizer)
     fingerprint = weight_fingerprint(model)
     if adapter is not None:
         fingerprint = merged_fingerprint(adapter, fingerprint)
@@ -247,7 +247,7 @@ def _read(
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Keep transformers' bar off the terminal: reading a local model takes seconds."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -285,7 +285,7 @@ def _place(source: str) -> str:
     return str(path.resolve()) if path.is_dir() else source
 
 
-def _resolve_device(device: str | None) -> torch.device:
+def resolve_device(device: str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -315,7 +315,7 @@ def _require_causal(config: Any, name: str) -> None:
         )
 
 
-def _require_ordinary_files(name: str, folder: Path) -> None:
+def require_ordinary_files(name: str, folder: Path) -> None:
     """Refuse a folder with a pipe in it, which would be waited for without end."""
     if not folder.is_dir():
         return
@@ -324,7 +324,7 @@ def _require_ordinary_files(name: str, folder: Path) -> None:
             raise ModelError(f"Language model {name!r}: {path} is not an ordinary file.")
 
 
-def _require_sizes(config: Any, name: str) -> None:
+def require_sizes(config: Any, name: str) -> None:
     """Refuse sizes that no model has, before memory is asked for them."""
     text_config = config.get_text_config()
     for size in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"):
@@ -358,7 +358,7 @@ def _require_all_weights(name: str, found: Any) -> None:
             )
 
 
-def _require_own_tokenizer(name: str, model: Any, tokenizer: Any) -> None:
+def require_own_tokenizer(name: str, model: Any, tokenizer: Any) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     if tokenizer.vocab_size > rows:
         raise ModelError(

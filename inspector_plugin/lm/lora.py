@@ -168,7 +168,7 @@ def _train(
         )
     try:
         with _quiet():
-            model = _with_adapter(language_model, settings, start)
+            model = with_adapter(language_model, settings, start)
             losses, accuracies = _run_trainer(objective, model, language_model, rows, settings)
     except torch.cuda.OutOfMemoryError as error:
         raise ModelError(
@@ -180,11 +180,27 @@ def _train(
             f"Training an adapter of {base!r}: the loss is not a number; lower the learning rate "
             f"({settings.learning_rate})."
         )
-    _write(model, language_model, base, out)
+    write_adapter(model, language_model, base, out)
     return Training(objective, len(rows), tuple(losses), tuple(accuracies))
 
 
-def _with_adapter(language_model: LanguageModel, settings: LoraSettings, start: Path | None) -> Any:
+def with_adapter(
+    language_model: LanguageModel, settings: LoraSettings, start: Path | None = None
+) -> Any:
+    """Put a LoRA adapter into a language model of one's own, by PEFT.
+
+    Args:
+        language_model: The model; its linear layers are replaced in place.
+        settings: Rank, alpha and seed.
+        start: An adapter to begin with; a fresh one, which changes nothing yet, if None.
+
+    Returns:
+        PEFT's model, in which nothing but the adapter can be trained.
+
+    Raises:
+        ModelError: If `start` does not fit.
+        OptionError: If TRL or PEFT is not installed.
+    """
     _, peft = require_trainers()
     torch.manual_seed(settings.seed)  # of the first weights
     config = peft.LoraConfig(
@@ -316,7 +332,7 @@ def _callback(progress: Progress) -> Any:
     return Note()
 
 
-def _write(model: Any, language_model: LanguageModel, base: str, out: Path) -> None:
+def write_adapter(model: Any, language_model: LanguageModel, base: str, out: Path) -> None:
     """Write the adapter to a folder that is there whole or not at all."""
     draft = out.with_name(f".{out.name}.part")
     try:

@@ -88,7 +88,7 @@ def encode(
     room = min(max_tokens or language_model.max_tokens, language_model.max_tokens)
     fixed = len(start) + max(map(len, endings.values()), default=0)
     lengths = [len(piece) for piece in pieces]
-    cut = _fit(lengths, [segment.span is not None for segment in segments], room - fixed)
+    cut = fitted_lengths(lengths, [segment.span is not None for segment in segments], room - fixed)
     if cut is None:
         raise ModelError(
             f"Language model {language_model.name!r} reads at most {room} tokens, and the prompt's "
@@ -99,7 +99,7 @@ def encode(
     for segment, piece, length in zip(segments, pieces, cut, strict=True):
         if segment.span is not None:
             spans[segment.span] = (len(token_ids), len(token_ids) + length)
-        token_ids.extend(_without_middle(piece, length))
+        token_ids.extend(without_middle(piece, length))
     spans[ALL] = (0, len(token_ids))
     for name, ending in endings.items():
         spans[name] = (len(token_ids), len(token_ids) + len(ending))
@@ -163,7 +163,9 @@ def _start_token(tokenizer: Any) -> list[int]:
     return [tokenizer.bos_token_id] if starts else []
 
 
-def _fit(lengths: Sequence[int], can_shrink: Sequence[bool], room: int) -> list[int] | None:
+def fitted_lengths(
+    lengths: Sequence[int], can_shrink: Sequence[bool], room: int
+) -> list[int] | None:
     """Cap the lengths that can shrink at the highest common level at which all fit."""
     fixed = sum(length for length, free in zip(lengths, can_shrink, strict=True) if not free)
     free = sorted(length for length, free in zip(lengths, can_shrink, strict=True) if free)
@@ -181,7 +183,8 @@ def _fit(lengths: Sequence[int], can_shrink: Sequence[bool], room: int) -> list[
     return [min(length, level) if free else length for length, free in pairs]
 
 
-def _without_middle(piece: list[int], length: int) -> list[int]:
+def without_middle(piece: list[int], length: int) -> list[int]:
+    """Keep so many token ids of a piece, half of them from its beginning and half from its end."""
     head = (length + 1) // 2
     tail = length - head
     return piece[:head] + piece[len(piece) - tail :]

@@ -63,11 +63,15 @@ def pack_table(card: Mapping[str, Any], title: str) -> RichTable:
     return make_table(title, COLUMNS, pack_rows(card), note=_NOTE)
 
 
-def surface_verdicts(card: Mapping[str, Any]) -> list[str]:
+def surface_verdicts(card: Mapping[str, Any], what: str = "probe") -> list[str]:
     """Say in words whether each probe of a card beats its surface baseline.
 
     Where the card has the difference with its interval, that decides; else the probe's interval and
     the baseline's figure do, which is stricter.
+
+    Args:
+        card: The card.
+        what: What the pack holds one of for each criterion.
 
     Returns:
         A line for each criterion with such figures, and one before them that counts.
@@ -79,15 +83,18 @@ def surface_verdicts(card: Mapping[str, Any]) -> list[str]:
         if probe is None or baseline is None:
             continue
         difference = statistic(entry, DIFFERENCE, "macro_f1")
-        beats, words = _compared(probe, baseline, difference)
+        beats, words = _compared(probe, baseline, difference, what)
         beaten += beats
         said.append(f"{key}: {words}")
     if not said:
         return []
-    return [f"Probes that beat their surface baseline for certain: {beaten} of {len(said)}.", *said]
+    many = f"{what.capitalize()}s that beat their surface baseline for certain"
+    return [f"{many}: {beaten} of {len(said)}.", *said]
 
 
-def _compared(probe: Estimate, baseline: Estimate, difference: Estimate | None) -> tuple[bool, str]:
+def _compared(
+    probe: Estimate, baseline: Estimate, difference: Estimate | None, what: str
+) -> tuple[bool, str]:
     figures = f"macro F1 {_interval(probe)} against {share(baseline.value)}"
     gain = Estimate(probe.value - baseline.value)
     if difference is not None:
@@ -96,15 +103,15 @@ def _compared(probe: Estimate, baseline: Estimate, difference: Estimate | None) 
     elif probe.low is not None and probe.high is not None:
         gain = Estimate(gain.value, probe.low - baseline.value, probe.high - baseline.value)
     if gain.low is not None and gain.low > 0:
-        return True, f"the probe beats its surface baseline ({figures})"
+        return True, f"the {what} beats its surface baseline ({figures})"
     if gain.high is not None and gain.high < 0:
-        return False, f"the probe is worse than its surface baseline ({figures})"
+        return False, f"the {what} is worse than its surface baseline ({figures})"
     if gain.value > 0:
         return False, (
-            f"the probe is ahead of its surface baseline, but not for certain ({figures})"
+            f"the {what} is ahead of its surface baseline, but not for certain ({figures})"
         )
     return False, (
-        "the probe does not beat its surface baseline: it may read length and format, not "
+        f"the {what} does not beat its surface baseline: it may read length and format, not "
         f"quality ({figures})"
     )
 

@@ -18,7 +18,9 @@ class Progress:
     took longer than that.
     """
 
-    def __init__(self, total: int, description: str, unit: str, done: int = 0) -> None:
+    def __init__(
+        self, total: int, description: str, unit: str, done: int = 0, delay: float = 0.0
+    ) -> None:
         """Begin.
 
         Args:
@@ -26,13 +28,22 @@ class Progress:
             description: What is being done, such as "Judging (lager)".
             unit: What is counted, such as "response".
             done: How many an earlier run has done.
+            delay: Seconds before a bar appears, for a part of something that has its own; such a
+                bar is cleared in the end.
         """
         self._total, self._description, self._unit = total, description, unit
         self._done = self._initial = self._printed = done
         self._note = ""
         self._started = self._last_line = time.monotonic()
         self._bar = (
-            tqdm(total=total, initial=done, desc=description, unit=unit)
+            tqdm(
+                total=total,
+                initial=done,
+                desc=description,
+                unit=unit,
+                delay=delay,
+                leave=not delay,
+            )
             if sys.stderr.isatty()
             else None
         )

@@ -196,6 +196,7 @@ class ScriptedJudge(Judge):
     """
 
     rubric_form = "scripted"  # what a rubric comes to is told as any other score
+    question_form = "scripted"
 
     def __init__(
         self,

@@ -125,10 +125,14 @@ def true_mean(model: str, key: str) -> float:
 def test_rank_by_the_field_model(run: Run, judged: Path, truth: Path) -> None:
     out = run("rank", judged, "--reference", truth)
     assert max(map(len, out.splitlines())) <= 80
-    assert "logicality by cheap: All 2 models are told apart; large is the best." in out
+    assert "logicality by cheap: Both models are told apart; large is the best." in out
     assert "factuality by cheap" in out
     assert "total by cheap" in out
     assert "they are in the same order or they are not" in " ".join(out.split())
+    # Criteria in short, the total in full; with --each all in full.
+    assert out.count("Models: ") == 3
+    assert out.count("Pairs of models: ") == 1
+    assert run("rank", judged, "--each").count("Pairs of models: ") == 3
     content = json.loads(run("rank", judged, "--criteria", "logicality", "--format", "json"))
     [ranking] = content["rankings"]
     assert ranking["reference"] is None
@@ -166,6 +170,30 @@ def test_rank_by_a_file_for_each_model(run: Run, tmp_path: Path) -> None:
         out = run("rank", files[0], given, "--criteria", "logicality", "--format", "json")
         models = json.loads(out)["rankings"][0]["ranking"]["models"]
         assert [each["model"] for each in models] == [name, "small"]
+
+
+def test_a_file_for_each_setting_of_one_model(run: Run, fails: Run, tmp_path: Path) -> None:
+    # The rows name one model, and for the first problem both settings say the same.
+    files = []
+    for place, setting in enumerate(("plain", "chat")):
+        rows = [
+            {
+                **row,
+                "model": "m",
+                "response": "18" if row["id"] == "0" else row["response"],
+                "judgements": {"cheap": cheap},
+            }
+            for row, cheap, _ in ROWS[place::2]
+        ]
+        files.append(write(tmp_path / f"{setting}.jsonl", rows))
+    given = (f"plain={files[0]}", f"chat={files[1]}", "--criteria", "logicality")
+    [found] = json.loads(run("rank", *given, "--format", "json"))["rankings"]
+    assert found["judge"] == "cheap"
+    models = {each["model"]: each["rows"] for each in found["ranking"]["models"]}
+    assert models == {"plain": PROBLEMS, "chat": PROBLEMS}
+    two = write(tmp_path / "two.jsonl", ({**r, "judgements": {"cheap": c}} for r, c, _ in ROWS[:4]))
+    said = fails("rank", f"plain={files[0]}", f"both={two}")
+    assert "line 2: this response is by 'large', earlier ones by 'small'; both=FILE" in said
 
 
 def test_rank_says_what_it_cannot(fails: Run, judged: Path, tmp_path: Path) -> None:
@@ -327,7 +355,7 @@ def test_a_plan_without_a_pilot_chooses_one(run: Run, judged: Path, tmp_path: Pa
 
 
 def test_plan_labels_says_what_it_cannot(
-    fails: Run, run: Run, judged: Path, pilot: Path, tmp_path: Path
+    fails: Run, run: Run, judged: Path, pilot: Path, tmp_path: Path, capsys: Any
 ) -> None:
     assert "takes a pilot" in fails("plan", "labels", judged, "--width", "0.3")
     few = write(
@@ -341,6 +369,12 @@ def test_plan_labels_says_what_it_cannot(
     out = run("plan", "labels", judged, "--reference", pilot, "--width", "0.05")
     assert "do not suffice for this width" in " ".join(out.split())
     assert "0 rows to label" in out
+    more = tmp_path / "more.jsonl"
+    width = ("--reference", pilot, "--width", "0.05", "--out", more)
+    assert main(list(map(str, ("plan", "labels", judged, *width)))) == 0
+    said = capsys.readouterr().err
+    assert "even labels for all rows would not give this width" in said
+    assert not more.exists()
 
 
 def test_weights_that_no_plan_wrote_are_refused(fails: Run, judged: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -108,3 +109,17 @@ def test_a_terminal_shows_a_bar(
     assert "2/2" in written.err
     assert "$0.0100" in written.err
     assert written.out == ""
+
+
+def test_a_batch_that_is_written_shows_its_tokens(
+    tiny_lm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from inspector_plugin.lm.generation import generate
+    from inspector_plugin.lm.loading import load_language_model
+
+    language_model = load_language_model(str(tiny_lm))
+    generate(language_model, [[3, 4], [5]], 4)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    generate(language_model, [[3, 4], [5]], 4)
+    assert "Writing 2 replies: 1/4 [" in capsys.readouterr().err

@@ -102,6 +102,15 @@ def test_the_problems_needed_by_hand() -> None:
     assert f"about {pair.problems_needed:,} problems would" in said
 
 
+def test_several_pairs_are_listed_in_one_sentence() -> None:
+    said = verdict(rank_models(*scores_of(0.0, 0.0, 0.0, seed=2)))
+    assert said.count("Not told apart by the sample") == 1
+    assert said.count("problems would, in place of") == 3
+    many = verdict(rank_models(*scores_of(*[0.0] * 6, seed=2)))
+    assert many.count("problems would, in place of") == 10
+    assert many.endswith("; 5 more pairs.")
+
+
 def test_only_problems_that_both_answered_are_compared() -> None:
     # On what both answered b is better, though its mean over all it answered is lower.
     scores = [*[4.0, 5.0] * 15, *[1.0] * 30, *[3.0] * 15]

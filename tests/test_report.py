@@ -31,6 +31,7 @@ from inspector_plugin.schema import (
     Scale,
     unscored,
 )
+from inspector_plugin.schema.correctness import CORRECTNESS
 
 INTERVAL = re.compile(r"-?\d?\.\d\d \[-?\d?\.\d\d, -?\d?\.\d\d\]")
 
@@ -139,6 +140,16 @@ def test_words_and_figures_are_not_cut() -> None:
     check(file.getvalue())
     assert "".join(file.getvalue().split()).count("x") == 200
     assert "1234567890" in file.getvalue()
+    # Where figures leave too little room, names are broken after an underscore.
+    file = io.StringIO()
+    figures = ["38/100", "12.93", "14.71 (13.37, 16.04)", "14.20 (13.21, 15.19)", "1,028"]
+    keys = ["semantic_consistency", "informativeness"]
+    headings = ["criterion", "labels", "naive", "labels only", "corrected", "saved"]
+    print_tables(make_table("t", headings, [[key, *figures] for key in keys]), file=file)
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+    lines = [line.split() for line in file.getvalue().splitlines()[3:]]
+    assert [line[0] for line in lines if line] == ["semantic_", "consistency", "informativeness"]
+    assert lines[1] == ["consistency"]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,16 @@ def test_labels_of_wide_scales_stand_one_below_the_other(
     check(file.getvalue())
     found = [line.split() for line in file.getvalue().splitlines()]
     assert [line for line in found if line[:1] == ["semantic_consistency"]] == rows
+
+
+def test_correctness_is_no_part_of_the_total() -> None:
+    scores = {each.key: CriterionScore(3.0, 3, scale=each.scale) for each in ROSCOE}
+    both = {**scores, CORRECTNESS.key: CriterionScore(0.25, 0, scale=CORRECTNESS.scale)}
+    total = summarise_judge("j", [Judgement(both)]).total
+    assert total is not None
+    assert (total.mean, total.scale) == (15.0, (5, 25))
+    alone = {CORRECTNESS.key: both[CORRECTNESS.key]}
+    assert summarise_judge("j", [Judgement(alone)]).total is None
 
 
 def test_a_judge_of_low_and_high_quality_that_could_not_judge_all() -> None:

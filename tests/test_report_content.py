@@ -24,6 +24,7 @@ from inspector_plugin.report.document import Column, Document, Missing, Section,
 from inspector_plugin.report.formats import as_csv, as_json, as_markdown
 from inspector_plugin.report.html import as_html
 from inspector_plugin.report.responses import differences, most_telling
+from inspector_plugin.report.sections.verdicts import _beyond_chance
 from inspector_plugin.schema import MULTICLASS, Scale
 
 FEW = {"resamples": 20}
@@ -134,6 +135,18 @@ def test_every_section_is_there_or_says_why_not(run: Path, tmp_path: Path) -> No
     assert "all are by only-one" in str(absent["ranking"])
     assert {"confusion", "reliability", "coverage", "length"} <= set(absent)
     assert "Not shown" in as_html(document)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.1, 0.4, "Yes: rank correlation with the reference .27 [.10, .40]."),
+        (-0.1, 0.4, "Not certain: rank correlation with the reference .27 [-.10, .40], which may"),
+        (None, None, "Too little to tell: rank correlation"),
+    ],
+)
+def test_a_verdict_goes_by_the_interval(low: float, high: float, said: str) -> None:
+    assert _beyond_chance({"spearman": Estimate(0.27, low, high)}).startswith(said)
 
 
 def test_provenance_names_files_judges_cost_flags_and_reasons(run: Path) -> None:

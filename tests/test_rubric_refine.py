@@ -198,6 +198,9 @@ def test_a_better_rewrite_is_accepted_and_a_worse_one_refused(
     text = as_text(found.log)
     assert "held split, 8 pairs by labels: 0.875 before" in " ".join(text.split())
     assert ("rewritten, refused" in text) != accepted
+    # Steps that led to a rewrite that is refused say so.
+    said_so = "undone, as 'rewritten' below was refused" in " ".join(text.split())
+    assert said_so != accepted
 
 
 def test_k_and_rounds_are_honoured_and_calls_counted(serve: Serve) -> None:

@@ -249,9 +249,11 @@ def test_show_prints_hostile_text_in_plain_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hostile = ITEM_ROW | {"text": "red \x1b[31m\u202e text"}
-    path = write(tmp_path, rubric_file(items=[hostile]) | {"source": "a\x1b[2J"}, "r.json")
+    heads = {"source": "a\x1b[2J", "generator": {"problems": ["0" * 16] * 20}}
+    path = write(tmp_path, rubric_file(items=[hostile]) | heads, "r.json")
     assert main(["rubric", "show", str(path)]) == 0
     out = capsys.readouterr().out
+    assert "generator problems: 20\n" in out
     assert "shown (rule, weight 1): red \ufffd[31m\ufffd text" in out
     assert "\x1b" not in out
     assert "\u202e" not in out

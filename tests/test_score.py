@@ -91,6 +91,7 @@ def test_unscored_rows_are_counted_and_hostile_text_is_not_printed(
     assert "\x1b" not in printed
     assert "[red]x" in printed
     assert "digit, this run: 3 calls" in printed
+    assert max(map(len, printed.splitlines())) <= 80
     summary = json.loads(Path("summary.json").read_text())
     assert summary["judges"]["digit"]["usage"]["calls"] == 3
     assert summary["judges"]["digit"]["criteria"]["fluency"] == {

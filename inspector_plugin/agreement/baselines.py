@@ -71,10 +71,11 @@ def length_judge(
     """Put a judge that knows the lengths of responses in the place of the judge.
 
     Returns:
-        None if there are too few responses or problems to learn from.
+        None if there are too few responses or problems to learn from, or all are of one length,
+        as where questions alone are judged.
     """
     count = int(problems.max()) + 1
-    if len(pairs) < LEAST_ROWS or count < LEAST_PROBLEMS:
+    if len(pairs) < LEAST_ROWS or count < LEAST_PROBLEMS or len(np.unique(lengths)) < 2:
         return None
     fold_of = np.random.default_rng(seed).permutation(count)[problems] % FOLDS
     scores = np.empty(len(pairs))

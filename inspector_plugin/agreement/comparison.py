@@ -206,7 +206,8 @@ def _notes(joined: Joined) -> tuple[str, ...]:
         )
     problems = int(joined.problems.max()) + 1 if joined.n else 0
     if 0 < joined.n < FEW_ROWS:
-        notes.append(f"only {joined.n} responses: too few to conclude much from")
+        count = "1 response" if joined.n == 1 else f"{joined.n} responses"
+        notes.append(f"only {count}: too few to conclude much from")
     elif 0 < problems < FEW_PROBLEMS:
         notes.append(f"responses to only {problems} problems: the intervals are rough")
     return tuple(notes)

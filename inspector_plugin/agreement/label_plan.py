@@ -144,18 +144,22 @@ def chances_of(sizes: Floats, labels: int, equal_share: float = EQUAL_SHARE) -> 
         certain |= above
 
 
-def choose(chances: Floats, seed: int) -> NDArray[np.intp]:
+def choose(chances: Floats, seed: int, strata: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """Choose rows with given chances: systematic sampling of the rows in a random order.
 
     Args:
         chances: The chance of each row; they sum to a whole number, [rows].
         seed: Seed of the order and of where the sampling begins.
+        strata: The number of each row's stratum, of which each gets its share of the choice, to
+            within one row; none if None, [rows].
 
     Returns:
         The rows chosen, ascending: as many as the chances sum to.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(chances))
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
     total = round(float(chances.sum()))
     if not total:
         return np.empty(0, dtype=np.intp)

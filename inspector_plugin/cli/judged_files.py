@@ -258,7 +258,7 @@ def model_sources(texts: Sequence[str]) -> list[Source]:
             raise DataError(f"Cannot read {given.path}: there is no such file or folder.")
         # What `Source` takes for a judge's name is a model's here.
         several = model_name(given.path) if len(texts) > 1 else None
-        sources.append(Source(given.path, None, given.name or several))
+        sources.append(Source(given.path, None, given.name or several, given.name is not None))
     names = [source.model for source in sources]
     for source in sources:
         if source.model is not None and names.count(source.model) > 1 and len(texts) > 1:

@@ -20,8 +20,8 @@ from inspector_plugin.judging.score_file import score_to_file
 from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.plugins.registry import create_judge, make_registry
 from inspector_plugin.report.labels import label_table
-from inspector_plugin.report.summary import summarise_judge, unscored_table
-from inspector_plugin.report.tables import plain, print_tables
+from inspector_plugin.report.summary import cost_of_run, summarise_judge, unscored_table
+from inspector_plugin.report.tables import print_tables
 from inspector_plugin.schema.records import Judgement, total_usage
 
 
@@ -101,7 +101,7 @@ def _print(name: str, judged: Sequence[Judgement], out: Path) -> int:
     if summary.overall.unscored:
         print_tables(unscored_table(summary))
     if summary.usage is not None:
-        print(plain(f"{name}, this run: {summary.usage}"))
+        print(cost_of_run(name, summary.usage))
     transient = sum(score.transient for each in judged for score in each.scores.values())
     if transient:
         print(f"run again to retry {transient} of the missing scores", file=sys.stderr)

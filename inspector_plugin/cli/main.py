@@ -17,6 +17,7 @@ from inspector_plugin.cli import (
     correct,
     criteria,
     crossfit,
+    distill,
     export,
     filter,
     gate,
@@ -31,8 +32,10 @@ from inspector_plugin.cli import (
     rubric,
     run,
     score,
+    sft,
     show,
     train,
+    tune,
 )
 from inspector_plugin.cli.flags import Parser
 from inspector_plugin.errors import InspectorError
@@ -57,11 +60,14 @@ COMMANDS = (
     models,
     train,
     crossfit,
+    tune,
+    sft,
     probes,
     lager,
     collect,
     label,
     balance,
+    distill,
     cache,
 )
 

@@ -131,9 +131,18 @@ def run_plan_labels(options: argparse.Namespace) -> int:
     }
     print_document(document, content, options.format)
     if options.out is not None:
-        written = f"{len(chosen)} rows to label written to {options.out}"
-        print(written if chosen else "no further labels are needed", file=sys.stderr)
+        print(_outcome(options.out, plans, len(chosen)), file=sys.stderr)
     return 0
+
+
+def _outcome(out: Path, plans: Mapping[str | None, LabelPlan], chosen: int) -> str:
+    """Say in a line what was written, or why nothing was."""
+    if chosen:
+        return f"{chosen} rows to label written to {out}"
+    criteria = [each for plan in plans.values() for each in plan.criteria.values()]
+    if any(each.rows_needed is not None and each.needed is None for each in criteria):
+        return f"{out} is not written: even labels for all rows would not give this width"
+    return f"{out} is not written: no further labels are needed"
 
 
 class _Planner:

@@ -38,6 +38,11 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         help="resamples of the bootstrap (default: 10000, or what many pairs or problems ask for)",
     )
     flags.add_seed_flag(parser)
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="show every criterion in full, not the total alone (other formats always do)",
+    )
     parser.add_argument("--format", choices=OUTPUT_FORMATS, default="table", help="default: table")
     parser.set_defaults(run_command=run_rank)
 
@@ -46,13 +51,15 @@ def run_rank(options: argparse.Namespace) -> int:
     """Rank the models."""
     files = read_judged_files(options)
     sections, content = [], []
+    has_each = options.each or options.format != "table"
     for judge in files.judges:
         keys = files.keys_of(judge)
         for key in [*keys, *([TOTAL] if files.has_total(judge) else [])]:
             ranking = _rank(files, judge, key, options)
             agreement = _agreement(files, judge, key, options.seed)
             title = f"{key} by {judge}"
-            sections.append(ranking_section(title, ranking, agreement, files.reference))
+            in_full = key == TOTAL or has_each or not files.has_total(judge)
+            sections.append(ranking_section(title, ranking, agreement, files.reference, in_full))
             content.append(
                 {
                     "judge": judge,

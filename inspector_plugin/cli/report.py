@@ -123,7 +123,8 @@ def _source(text: str) -> Source:
     """Read [MODEL=]FILE. A log of lm_eval is of the model that its folder is named after."""
     given = Source.parse(text)
     is_log = given.path.is_dir() or given.path.name.startswith("samples_")
-    return Source(given.path, None, given.name or (model_name(given.path) if is_log else None))
+    model = given.name or (model_name(given.path) if is_log else None)
+    return Source(given.path, None, model, given.name is not None)
 
 
 def _chosen(files: JudgedFiles) -> ScoreTable:

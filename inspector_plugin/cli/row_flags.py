@@ -27,13 +27,13 @@ def add_field_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--question-field",
         metavar="NAME",
-        help="the field with the problem (default: question); in sample logs a field of the "
-        "document, or a Jinja template over it",
+        help="the field with the problem (default: question), or a Jinja template over the fields; "
+        "in sample logs those of the document",
     )
     parser.add_argument(
         "--response-field",
         metavar="NAME",
-        help="the field with the response (default: response or prediction)",
+        help="the field with the response (default: response or prediction), or a template",
     )
     parser.add_argument("--id-field", metavar="NAME", help="the field with the problem's id")
     parser.add_argument(

@@ -70,7 +70,9 @@ def _print_head(file: RubricFile) -> None:
     if file.source:
         _print(f"source: {file.source}")
     for name, value in file.generator.items():
-        _print(f"generator {name}: {value}")
+        # The identities of problems say nothing to people, their number does.
+        said = len(value) if name == "problems" and isinstance(value, list) else value
+        _print(f"generator {name}: {said}")
     edited = ", edited since the file was made" if file.is_edited else ""
     _print(f"fingerprint {criterion.fingerprint}{edited}")
     if criterion.instances:

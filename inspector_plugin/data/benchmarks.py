@@ -73,7 +73,7 @@ class Question:
         except (KeyError, TypeError, TemplateError) as error:
             reason = f"there is no field {self.text!r}" if isinstance(error, KeyError) else error
             raise DataError(
-                f"The task's question {self.text!r} cannot be made: {reason}. A document has the "
+                f"The text {self.text!r} cannot be made: {reason}. A document has the "
                 f"fields {', '.join(sorted(map(str, document)))}."
             ) from error
 

@@ -78,6 +78,40 @@ def best_rows(
         DataError: If the criterion is not there, criteria on different scales are summed up, or
             the judge gives no probabilities.
     """
+    scores, reasons = row_scores(table, judge, by, min_confidence, dropped)
+    usable = np.array([number for number, reason in enumerate(reasons) if reason is None], np.intp)
+    order = usable[np.argsort(-np.round(scores[usable], 9), kind="stable")]
+    best = order[: math.floor(top * table.rows + 0.5)]
+    cut = float(scores[best[-1]]) if len(best) else None
+    for row in order[len(best) :]:
+        is_tied = cut is not None and round(float(scores[row]), 9) == round(cut, 9)
+        reasons[row] = TIED if is_tied else WORSE
+    return BestRows(np.sort(best), Counter(reason for reason in reasons if reason is not None), cut)
+
+
+def row_scores(
+    table: ScoreTable,
+    judge: str,
+    by: str | None = None,
+    min_confidence: float | None = None,
+    dropped: DroppedFlags | None = None,
+) -> tuple[NDArray[np.float64], list[str | None]]:
+    """Score each row by a criterion or by the total, and say which rows cannot be kept.
+
+    Args:
+        table: The scores.
+        judge: The judge.
+        by: As for `best_rows`.
+        min_confidence: As there.
+        dropped: As there.
+
+    Returns:
+        The scores, NaN where one is missing, [rows]; and for each row why it cannot be kept,
+        whatever the others are; None where it can.
+
+    Raises:
+        DataError: As `best_rows`.
+    """
     keys = table.keys_of(judge)
     by = by or (keys[0] if len(keys) == 1 else TOTAL)
     columns = table.total_columns(judge) if by == TOTAL else [table.column(judge, by)]
@@ -88,16 +122,8 @@ def best_rows(
         )
     if min_confidence is not None and all(np.isnan(each.confidence).all() for each in columns):
         raise DataError(f"--min-confidence: judge {judge!r} gives no probabilities of its labels.")
-    reasons = _reasons(columns, table.rows, min_confidence, dropped)
     scores = np.sum([column.scores for column in columns], axis=0)
-    usable = np.array([number for number, reason in enumerate(reasons) if reason is None], np.intp)
-    order = usable[np.argsort(-np.round(scores[usable], 9), kind="stable")]
-    best = order[: math.floor(top * table.rows + 0.5)]
-    cut = float(scores[best[-1]]) if len(best) else None
-    for row in order[len(best) :]:
-        is_tied = cut is not None and round(float(scores[row]), 9) == round(cut, 9)
-        reasons[row] = TIED if is_tied else WORSE
-    return BestRows(np.sort(best), Counter(reason for reason in reasons if reason is not None), cut)
+    return scores, _reasons(columns, table.rows, min_confidence, dropped)
 
 
 def _reasons(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from inspector_plugin.data.benchmarks import Question
 from inspector_plugin.data.jsonl import response_field, text_field
 from inspector_plugin.data.rubrics import for_problem
 from inspector_plugin.data.stored_scores import JUDGEMENTS, RESPONSE_FIELDS
@@ -21,9 +23,9 @@ class RowFields:
     """The fields that hold what a row is made of, where they have other names than usual.
 
     Attributes:
-        question: The field with the problem; None for `question`. In sample logs of lm_eval it may
-            also be a Jinja template over the document.
-        response: The field with the response; None for `response` or `prediction`.
+        question: The field with the problem, or a Jinja template over the row's fields (in sample
+            logs of lm_eval: over the document's); None for `question`.
+        response: The field with the response, or a template; None for `response` or `prediction`.
         id: The field with the problem's id; None for `id`.
         model: The field with the name of the model that wrote the response; None for `model`.
     """
@@ -47,8 +49,14 @@ class RowFields:
             return row
         given = dict(row)
         if self.question is not None:
-            given["question"] = text_field(row, (self.question,), where)
-        if self.response is not None:
+            given["question"] = (
+                _rendered(row, self.question, where)
+                if _is_template(self.question)
+                else text_field(row, (self.question,), where)
+            )
+        if self.response is not None and _is_template(self.response):
+            given["response"] = _rendered(row, self.response, where)
+        elif self.response is not None:
             response, missing = response_field(row, (self.response,), where)
             given["response"] = row[self.response] if missing else response
         for name, field_name in (("id", self.id), ("model", self.model)):
@@ -61,6 +69,22 @@ class RowFields:
 
 
 _USUAL = RowFields()
+
+
+def _is_template(field: str) -> bool:
+    return "{{" in field or "{%" in field
+
+
+def _rendered(row: Mapping[str, Any], template: str, where: str) -> str:
+    try:
+        return _template(template).of(row)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _template(text: str) -> Question:
+    return Question(text)
 
 
 @dataclass(frozen=True)
@@ -82,14 +106,21 @@ class RequestForm:
     fields: RowFields = _USUAL
 
     def request_row(self, row: Mapping[str, Any], where: str) -> RequestRow:
-        """Make a row of what it asks of the judges; see `request`."""
+        """Make a row of what it asks of the judges; see `request`.
+
+        Where all criteria judge the question alone, the row needs no response.
+        """
         if not isinstance(row.get(JUDGEMENTS, {}), Mapping):
             raise DataError(
                 f"{where}: field {JUDGEMENTS!r} is not an object, so none can be added."
             )
         row = self.fields.named(row, where)
+        judges_questions = all(each.of_question for each in self.criteria)
+        if judges_questions and not any(name in row for name in RESPONSE_FIELDS):
+            row = {**row, RESPONSE_FIELDS[0]: ""}  # for whatever reads the output
         response, missing = response_field(row, RESPONSE_FIELDS, where)
-        return RequestRow(row, self._request(row, response, where), missing)
+        request = self._request(row, response, where)
+        return RequestRow(row, request, None if judges_questions else missing)
 
     def request(self, row: Mapping[str, Any], where: str) -> JudgeRequest:
         """Make the request of a row.

@@ -9,6 +9,7 @@ import math
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _expand(source: Source) -> list[Source]:
         logs[path.parent, task] = path
     if not logs:
         raise DataError(f"{source.path} holds no samples_*.jsonl; run lm_eval with --log_samples.")
-    return [Source(path, source.name, source.model) for path in logs.values()]
+    return [replace(source, path=path) for path in logs.values()]
 
 
 class _Reader:
@@ -112,11 +113,13 @@ class _Reader:
         self._words: list[str] = []
         self._last_question: tuple[str, int, str] = ("", 0, "")
         self._dropped = 0
+        self._stated_model: str | None = None  # by the rows of the file that is read
 
     def read_file(self, number: int, source: Source) -> None:
         version1 = ScalesOfVersion1(source.path)
         before = len(self._columns), self._outcomes.found
         empty = True
+        self._stated_model = None
         for line_number, offset, line in numbered_lines(source.path):
             empty = False
             where = f"{source.path}, line {line_number}"
@@ -145,8 +148,7 @@ class _Reader:
     ) -> int:
         question = text_field(row, ("question",), where)
         response, missing = response_field(row, RESPONSE_FIELDS, where)
-        model = row.get("model")
-        model = model if isinstance(model, str) and model else source.model
+        model = self._model(row, source, where)
         if JUDGEMENTS in row:
             cells = self._judgement_cells(row[JUDGEMENTS], place[0], where, version1)
             if missing is not None and any(cell.get("score") is not None for _, cell in cells):
@@ -172,6 +174,21 @@ class _Reader:
                 continue
             column.add(index, cell, where, self._scale(column, cell, where, version1), model)
         return index
+
+    def _model(self, row: Mapping[str, Any], source: Source, where: str) -> str | None:
+        """The model that wrote a row's response."""
+        stated = row.get("model")
+        stated = stated if isinstance(stated, str) and stated else None
+        if not source.overrides:
+            return stated or source.model
+        self._stated_model = self._stated_model or stated
+        if stated not in (None, self._stated_model):
+            raise DataError(
+                f"{where}: this response is by {stated!r}, earlier ones by "
+                f"{self._stated_model!r}; {source.model}=FILE is for a file of one model, so give "
+                f"FILE without '{source.model}='."
+            )
+        return source.model
 
     def _judgement_cells(
         self, judgements: Any, number: int, where: str, version1: ScalesOfVersion1

@@ -36,11 +36,13 @@ class Source:
         name: What the judge of this file is called, where it is not to be called as in the file.
         model: The model that wrote the responses of rows that name none. Leave it out for scores
             of a reference: they then hold for a text whichever model wrote it.
+        overrides: Whether `model` takes the place of the one model that the rows name.
     """
 
     path: Path
     name: str | None = None
     model: str | None = None
+    overrides: bool = False
 
     @staticmethod
     def parse(text: str) -> Source:

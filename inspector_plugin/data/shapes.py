@@ -41,6 +41,16 @@ def whole(least: int, most: int) -> Shape:
     return check
 
 
+def number(least: float, most: float) -> Shape:
+    """A number within bounds."""
+
+    def check(value: Any, where: str) -> None:
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise _fault(value, where, f"a number from {least:g} to {most:g}")
+
+    return check
+
+
 def choice(*values: Any) -> Shape:
     """One of some values."""
 

@@ -116,7 +116,7 @@ class ScoredRow:
     @property
     def can_be_judged(self) -> bool:
         """Whether there is something to learn from: a judge leaves other rows unscored."""
-        texts = (self.question, self.response)
+        texts = [self.question] if self.criterion.of_question else [self.question, self.response]
         return all(text.strip() and is_unicode(text) for text in texts)
 
 

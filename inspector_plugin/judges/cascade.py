@@ -16,6 +16,7 @@ from inspector_plugin.judges.members import (
     blocks,
     close_members,
     common_member_scale,
+    common_question_form,
     common_rubric_form,
     describe_members,
     made_of_members,
@@ -98,6 +99,7 @@ class CascadeJudge(StreamingJudge):
             raise OptionError(f"Option 'audit' must be from 0 to 1, not {options.audit:g}.")
         self._members = dict(members)
         self.rubric_form = common_rubric_form(members)
+        self.question_form = common_question_form(members)
         self._threshold, self._audit, self._seed = options.threshold, options.audit, options.seed
         self._flags = frozenset(name.strip() for name in options.flags.split(",") if name.strip())
         self._is_binary = options.labels == "binary"

@@ -125,7 +125,15 @@ def describe_members(members: Mapping[str, Judge]) -> dict[str, Any] | None:
 
 def common_rubric_form(members: Mapping[str, Judge]) -> str | None:
     """How the members execute the items of a rubric, for the cache; None if none of them does."""
-    forms = {name: member.rubric_form for name, member in members.items()}
+    return _common_form({name: member.rubric_form for name, member in members.items()})
+
+
+def common_question_form(members: Mapping[str, Judge]) -> str | None:
+    """How the members judge a question alone, for the cache; None if none of them does."""
+    return _common_form({name: member.question_form for name, member in members.items()})
+
+
+def _common_form(forms: Mapping[str, str | None]) -> str | None:
     known = {name: form for name, form in forms.items() if form is not None}
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16] if known else None
 

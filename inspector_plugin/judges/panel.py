@@ -18,6 +18,7 @@ from inspector_plugin.judges.members import (
     blocks,
     close_members,
     common_member_scale,
+    common_question_form,
     common_rubric_form,
     describe_members,
     made_of_members,
@@ -94,6 +95,7 @@ class PanelJudge(StreamingJudge):
             )
         self._members, self._least, self._rule = dict(members), least, options.rule
         self.rubric_form = common_rubric_form(members)
+        self.question_form = common_question_form(members)
         if options.labels == "binary":
             self.scale: Scale | None = BINARY
         else:

@@ -55,6 +55,7 @@ class RecordedJudge(Judge):
     """
 
     rubric_form = "recorded"  # a rubric's scores are looked up as any others
+    question_form = "recorded"
 
     def __init__(self, options: RecordedOptions) -> None:
         """Read and check the whole file.

@@ -140,6 +140,8 @@ class JudgeCache:
                 asked.append(judge.rubric_form)
             if request.correct is not None:
                 asked.append({"correct": request.correct})
+            if any(criterion.of_question for criterion in request.criteria):
+                asked.append(judge.question_form)
             digest.update(json.dumps(asked).encode())
             keys.append(digest.hexdigest())
         return keys

@@ -18,6 +18,7 @@ from inspector_plugin.schema.records import Judgement, JudgeRequest
 
 _PACKAGE = "inspector_plugin"
 NO_ITEMS = "this judge does not execute the items of a rubric"
+NO_QUESTIONS = "this judge judges responses, not questions alone"
 
 
 @contextmanager
@@ -55,6 +56,8 @@ def reason_against(
     """
     if criterion.is_rubric and judge.rubric_form is None:
         return NO_ITEMS
+    if criterion.of_question and judge.question_form is None:
+        return NO_QUESTIONS
     with calling(judge, name, "cannot_judge"):
         reason: Any = judge.cannot_judge(criterion, dataset)
     if reason is not None and not (isinstance(reason, str) and reason.strip()):

@@ -25,12 +25,15 @@ class Judge(abc.ABC):
         rubric_form: How it executes the items of a rubric, as a hash of what it asks: cached
             judgements of another form are not used. None for a judge that knows nothing of items,
             which is never asked to judge by a rubric that has some.
+        question_form: The same for how it judges a question alone (`Criterion.of_question`). None
+            for a judge that only judges responses, which is never asked to.
         spec: The specification that `create_judge` made it from.
     """
 
     scale: Scale | None = MULTICLASS
     scoring_version: int = 1
     rubric_form: str | None = None
+    question_form: str | None = None
     spec: str = ""
 
     @abc.abstractmethod

@@ -56,9 +56,10 @@ def judge_all(
 
     What never reaches the judge is unscored, with the reason: a request whose question or response
     is empty, or holds an unpaired surrogate, which no tokenizer takes, and a criterion that the
-    judge cannot judge. Of a rubric with items for single problems, each request is judged by those
-    for its own problem; it is unscored where there are none. With a cache, nothing is judged that
-    the cache holds, and what occurs twice is judged once.
+    judge cannot judge. Criteria that judge the question alone need no response. Of a rubric with
+    items for single problems, each request is judged by those for its own problem; it is unscored
+    where there are none. With a cache, nothing is judged that the cache holds, and what occurs
+    twice is judged once.
 
     Args:
         judge: The judge.
@@ -197,6 +198,11 @@ def _questions(
     known: dict[tuple[tuple[Criterion, ...], str | None], list[str | None]] = {}
     questions = []
     for owner, request in enumerate(requests):
+        if not request.response.strip():
+            about, request = _without_response(request)
+            collector.add([(owner, None)], unjudged(about, EMPTY_RESPONSE, scale=judge.scale))
+            if not request.criteria:
+                continue
         nothing = _nothing_to_judge(request)
         if nothing is not None:
             collector.add([(owner, None)], unjudged(request, nothing, scale=judge.scale))
@@ -257,9 +263,14 @@ def _take_from_cache(
     return [question for key, question in by_key.items() if key not in found]
 
 
+def _without_response(request: JudgeRequest) -> tuple[JudgeRequest, JudgeRequest]:
+    """Part a request without a response: what would need one, and what judges the question."""
+    about = tuple(each for each in request.criteria if not each.of_question)
+    rest = tuple(each for each in request.criteria if each.of_question)
+    return replace(request, criteria=about), replace(request, criteria=rest)
+
+
 def _nothing_to_judge(request: JudgeRequest) -> str | None:
-    if not request.response.strip():
-        return EMPTY_RESPONSE
     if not request.question.strip():
         return EMPTY_QUESTION
     texts = (request.question, request.response)

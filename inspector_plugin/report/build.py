@@ -90,7 +90,7 @@ def build_report(table: ScoreTable, options: ReportOptions) -> Document:
             strata = strata_of(table, reference, people, seed, resamples)
             tests = alternative_tests(table, reference, people) if people else []
         progress.advance()
-        ranked = rankings(table, seed, resamples)
+        ranked = rankings(table, seed)
         sections = [
             done(verdicts_section(table, ranked, comparisons, tests)),
             done(provenance(table, files, written)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from inspector_plugin.agreement.ranking import ModelPair, RankAgreement, Ranking
@@ -10,11 +11,15 @@ from inspector_plugin.report.document import Cell, Column, Missing, Section, Tab
 
 # With more pairs than these only neighbours in the ranking are listed.
 _MOST_PAIRS = 28
-_MOST_SENTENCES = 10
+_MOST_LISTED = 10
 
 
 def ranking_section(
-    title: str, ranking: Ranking, agreement: RankAgreement | None, reference: str | None
+    title: str,
+    ranking: Ranking,
+    agreement: RankAgreement | None,
+    reference: str | None,
+    in_full: bool = True,
 ) -> Section:
     """Build the section of one judge and criterion.
 
@@ -23,8 +28,14 @@ def ranking_section(
         ranking: The ranking.
         agreement: How far it is the reference's, if there is one.
         reference: The reference's name.
+        in_full: Whether to give the pairs of models, the agreement and what figures mean as well.
     """
-    tables = [_models_table(title, ranking), _pairs_table(title, ranking)]
+    models = _models_table(title, ranking)
+    if not in_full:
+        return Section(
+            title, title, verdict(ranking), [replace(models, note=_no_intervals(ranking))]
+        )
+    tables = [models, _pairs_table(title, ranking)]
     if agreement is not None and reference is not None:
         tables.append(_agreement_table(title, agreement, reference))
     return Section(title, title, verdict(ranking), tables)
@@ -37,27 +48,33 @@ def verdict(ranking: Ranking) -> str:
     open_pairs = [pair for pair in ranking.pairs if not pair.told_apart]
     first = ranking.models[0].model
     if not open_pairs:
-        return f"All {len(ranking.models)} models are told apart; {first} is the best."
+        count = "Both" if len(ranking.models) == 2 else f"All {len(ranking.models)}"
+        return f"{count} models are told apart; {first} is the best."
     sentences = []
     rivals = [pair for pair in open_pairs if first in (pair.better, pair.worse)]
     if not rivals:
         sentences.append(f"{first} is the best.")
-    sentences += [_not_told_apart(pair) for pair in open_pairs[:_MOST_SENTENCES]]
-    if len(open_pairs) > _MOST_SENTENCES:
-        sentences.append(f"{len(open_pairs) - _MOST_SENTENCES} more pairs are not told apart.")
+    if len(open_pairs) == 1:
+        [pair] = open_pairs
+        names = f"{pair.better} and {pair.worse}"
+        sentences.append(f"The sample does not tell {names} apart: {_what_it_takes(pair)}.")
+    else:
+        listed = [
+            f"{pair.better} and {pair.worse} ({_what_it_takes(pair)})"
+            for pair in open_pairs[:_MOST_LISTED]
+        ]
+        more = len(open_pairs) - len(listed)
+        listed += [f"{more} more pairs"] if more else []
+        sentences.append(f"Not told apart by the sample: {'; '.join(listed)}.")
     return " ".join(sentences)
 
 
-def _not_told_apart(pair: ModelPair) -> str:
-    names = f"{pair.better} and {pair.worse}"
+def _what_it_takes(pair: ModelPair) -> str:
     if pair.reason is not None:
-        return f"The sample does not tell {names} apart: {pair.reason}."
+        return pair.reason
     if pair.problems_needed is None:
-        return f"The sample does not tell {names} apart: their means are the same."
-    return (
-        f"The sample does not tell {names} apart: about {pair.problems_needed:,} problems would, "
-        f"in place of {pair.problems:,}."
-    )
+        return "their means are the same"
+    return f"about {pair.problems_needed:,} problems would, in place of {pair.problems:,}"
 
 
 def _models_table(title: str, ranking: Ranking) -> Table:
@@ -89,8 +106,12 @@ def _models_table(title: str, ranking: Ranking) -> Table:
         rows,
         note="rank: from where to where, by what the tests tell apart; win rate: share of the "
         "problems on which it beats another model, ties half, mean over the others. [95% "
-        "interval, by problem]" + (f"\nno intervals: {ranking.reason}" if ranking.reason else ""),
+        "interval, by problem]" + (f"\n{none}" if (none := _no_intervals(ranking)) else ""),
     )
+
+
+def _no_intervals(ranking: Ranking) -> str | None:
+    return f"no intervals: {ranking.reason}" if ranking.reason else None
 
 
 def _pairs_table(title: str, ranking: Ranking) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+import textwrap
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,7 +15,15 @@ from rich.table import Table
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.compare import Agreement
-from inspector_plugin.report.tables import figure, interval, make_table, plain, print_tables
+from inspector_plugin.report.tables import (
+    WIDTH,
+    figure,
+    interval,
+    make_table,
+    plain,
+    print_tables,
+)
+from inspector_plugin.schema.correctness import counts_in_total
 from inspector_plugin.schema.criteria import MULTICLASS, Scale, common_scale
 from inspector_plugin.schema.records import CriterionScore, Judgement
 from inspector_plugin.schema.roscoe import in_table_order
@@ -256,7 +265,12 @@ def print_summaries(
         if summary.agreement is not None and reference is not None:
             print_tables(*agreement_tables(summary, reference), file=file)
         if summary.usage is not None:
-            print(plain(f"{summary.name}, this run: {summary.usage}"), file=file or sys.stdout)
+            print(cost_of_run(summary.name, summary.usage), file=file or sys.stdout)
+
+
+def cost_of_run(name: str, usage: Usage) -> str:
+    """Say what a run of a judge cost, in lines of at most 80 columns."""
+    return textwrap.fill(plain(f"{name}, this run: {usage}"), WIDTH, subsequent_indent="  ")
 
 
 def scores_table(summary: JudgeSummary, title: str | None = None) -> Table:
@@ -337,9 +351,10 @@ def _cell(estimate: Estimate | None, n: int) -> str:
 
 def _scale_of_total(judgement: Judgement) -> tuple[int, int] | None:
     """From where to where the total can go; None where it is not defined."""
-    scale = common_scale(score.scale or MULTICLASS for score in judgement.scores.values())
-    count = len(judgement.scores)
-    return None if scale is None else (count * scale.minimum, count * scale.maximum)
+    scores = [s for key, s in judgement.scores.items() if counts_in_total(key, s.fingerprint)]
+    scale = common_scale(score.scale or MULTICLASS for score in scores)
+    count = len(scores)
+    return None if scale is None or not count else (count * scale.minimum, count * scale.maximum)
 
 
 def _mean_and_stderr(values: Collection[float]) -> tuple[float | None, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -16,6 +17,8 @@ from inspector_plugin.data.text import plain as plain
 
 # No table of ours is wider, whatever the terminal.
 WIDTH = 80
+_WORDS = re.compile(r"\S+")
+_NAME_PARTS = re.compile(r"[^\s_]+_*|_+")
 # A line below the headings, and no others.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
@@ -38,16 +41,16 @@ def make_table(
         note: What stands below the table: what its figures mean.
     """
     cells = [[plain(cell) for cell in row] for row in (columns, *rows)]
-    by_column = [list(column) for column in zip(*cells, strict=True)]
-    # Two blanks between columns; one where that keeps words whole.
-    wide = _widths(by_column, left, WIDTH - (2 * len(columns) - 1))
-    narrow = _widths(by_column, left, WIDTH - (len(columns) - 1)) if wide is None else None
-    widths = wide or narrow
+    widths, blanks = _layout([list(column) for column in zip(*cells, strict=True)], left)
+    if widths is not None:
+        cells = [
+            [_broken(c, widths[i]) if i < left else c for i, c in enumerate(row)] for row in cells
+        ]
     table = Table(
         title=Text(plain(title)),
         caption=None if note is None else Text(plain(note)),
         box=_BOX,
-        padding=(0, 0 if narrow else 1, 0, 0),
+        padding=(0, blanks - 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
@@ -66,18 +69,36 @@ def make_table(
     return table
 
 
-def _widths(columns: Sequence[Sequence[str]], left: int, room: int) -> list[int] | None:
+def _layout(columns: Sequence[Sequence[str]], left: int) -> tuple[list[int] | None, int]:
+    """Choose the widths of the columns and how many blanks stand between them.
+
+    Two blanks; one where that keeps words whole, or where names have to be broken after an
+    underscore; None in place of widths where words are cut in any case.
+    """
+    for blanks, parts in ((2, _WORDS), (1, _WORDS), (1, _NAME_PARTS)):
+        widths = _widths(columns, left, WIDTH - (blanks * len(columns) - 1), parts)
+        if widths is not None:
+            return widths, blanks
+    return None, 2
+
+
+def _widths(
+    columns: Sequence[Sequence[str]], left: int, room: int, parts: re.Pattern[str]
+) -> list[int] | None:
     """Share the width out so that no word is cut; None where that cannot be.
 
     Args:
         columns: The cells of each column, its heading among them.
         left: How many columns hold text; the others hold figures.
         room: What there is to share out.
+        parts: What is not cut: words, or parts of names.
     """
     natural = [max(map(cell_len, column)) for column in columns]
     if sum(natural) <= room:
         return natural
-    words = [max(cell_len(word) for cell in column for word in cell.split()) for column in columns]
+    words = [
+        max(cell_len(word) for cell in column for word in parts.findall(cell)) for column in columns
+    ]
     widths = words[:left] + natural[left:]
     if sum(widths) > room:
         return None
@@ -87,6 +108,18 @@ def _widths(columns: Sequence[Sequence[str]], left: int, room: int) -> list[int]
             break
         widths[max(growing, key=lambda index: natural[index] - widths[index])] += 1
     return widths
+
+
+def _broken(cell: str, width: int) -> str:
+    """Break a cell that holds a name wider than a line, after underscores."""
+    if all(cell_len(word) <= width for word in cell.split()):
+        return cell
+    lines = [""]
+    for part in re.findall(rf"{_NAME_PARTS.pattern}|\s+", cell):
+        if cell_len(lines[-1] + part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.strip() for line in lines if line.strip())
 
 
 def print_tables(*tables: Table, file: TextIO | None = None) -> None:

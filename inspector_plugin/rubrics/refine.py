@@ -299,7 +299,14 @@ class Refiner:
         )
         said = {"by": by, "pairs": pairs, "before": accuracy, "after": reached, **(figures or {})}
         if not is_better:  # what led to it has come to nothing
-            self._log[since:] = [replace(entry, accepted=False) for entry in self._log[since:]]
+            self._log[since:] = [
+                replace(
+                    entry, accepted=False, why=f"{entry.why}; undone, as '{step}' below was refused"
+                )
+                if entry.accepted
+                else entry
+                for entry in self._log[since:]
+            ]
         self._note(step, why, items, other, bool(is_better), said)
         return (other, reached) if is_better else (items, accuracy)
 

@@ -24,7 +24,9 @@ MAXIMUM_LABELS = 101
 MOST_LABEL = 1_000_000
 RUBRIC = "rubric"
 OF_ITEMS = "How well the response does by the items of the rubric."
-_FIELDS = ("key", "title", "definition", "scale", "anchors", "items", "instances")
+# What a criterion may judge: a response, or the question alone.
+RESPONSE, QUESTION = "response", "question"
+_FIELDS = ("key", "title", "definition", "scale", "anchors", "judges", "items", "instances")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ LABELS = ("multiclass", "binary")
 
 @dataclass(frozen=True)
 class Criterion:
-    """One quality on which a response is judged.
+    """One quality on which a response is judged, or a question by itself.
 
     Attributes:
         key: The name used in files, options and metrics: lower-case letters, digits and "_".
@@ -104,6 +106,8 @@ class Criterion:
         definition: What is judged, in one or a few sentences.
         scale: The labels.
         anchors: What a label means, for all labels or for some.
+        judges: "response", or "question" for a criterion that judges the question alone: whether
+            it can be answered, say. No response is needed then, and none is shown to a judge.
         items: The items of a rubric, which a judge answers one by one; the score follows from its
             verdicts (`schema.rubric_scores`).
         instances: Items for single problems, beside `items`. A criterion that has any is no
@@ -111,7 +115,8 @@ class Criterion:
 
     Raises:
         CriteriaError: If the key is malformed, the definition is empty, an anchor is for a label
-            that the scale does not have, or items make no rubric.
+            that the scale does not have, `judges` is neither of its two words, or items make no
+            rubric.
     """
 
     key: str
@@ -121,9 +126,14 @@ class Criterion:
     anchors: Mapping[int, str] = field(default_factory=dict, hash=False)
     items: tuple[RubricItem, ...] = ()
     instances: tuple[RubricInstance, ...] = field(default=(), hash=False, repr=False)
+    judges: str = RESPONSE
 
     def __post_init__(self) -> None:
         require_key(self.key)
+        if self.judges not in (RESPONSE, QUESTION):
+            raise CriteriaError(
+                f"judges: must be {RESPONSE} or {QUESTION}, not {self.judges!r:.40}"
+            )
         object.__setattr__(self, "items", tuple(self.items))
         object.__setattr__(self, "instances", tuple(self.instances))
         if self.key in RESERVED_KEYS:
@@ -144,6 +154,10 @@ class Criterion:
             self._require_rubric()
 
     def _require_rubric(self) -> None:
+        if self.of_question:
+            raise CriteriaError(
+                f"judges: the items of a rubric judge a {RESPONSE}; drop {QUESTION}"
+            )
         if self.anchors:
             raise CriteriaError(
                 "anchors: the score of a rubric follows from its items, which may have anchors"
@@ -161,6 +175,11 @@ class Criterion:
                 require_sound((*self.items, *instance.items))
             except CriteriaError as error:
                 raise CriteriaError(f"instances[{place}]: {error}") from error
+
+    @property
+    def of_question(self) -> bool:
+        """Whether it judges the question alone."""
+        return self.judges == QUESTION
 
     @property
     def is_rubric(self) -> bool:
@@ -224,6 +243,8 @@ class Criterion:
         }
         if self.anchors:
             row["anchors"] = {str(label): text for label, text in self.anchors.items()}
+        if self.of_question:  # left out otherwise, so that fingerprints stay what they were
+            row["judges"] = self.judges
         if self.items:
             row["items"] = [item.to_json() for item in self.items]
         if self.instances:
@@ -255,6 +276,7 @@ class Criterion:
             definition=text_of(row, "definition", default="" if is_rubric else None),
             scale=_scale(row.get("scale", list(MULTICLASS.labels))),
             anchors=anchors_of(row.get("anchors") or {}),
+            judges=text_of(row, "judges", default=RESPONSE),
             items=() if row.get("items") is None else items_of(row["items"]),
             instances=() if row.get("instances") is None else instances_of(row["instances"]),
         )

@@ -24,7 +24,7 @@ from inspector_plugin.judges.lager.items import LagerItems, items_fingerprint
 from inspector_plugin.judges.lager.options import LagerOptions
 from inspector_plugin.judges.lager.packs import LagerPack, read_lager_pack, require_fit
 from inspector_plugin.judges.lager.presets import PRESETS, Aggregation, altered
-from inspector_plugin.judges.lager.prompts import make_prompt_form
+from inspector_plugin.judges.lager.prompts import make_prompt_form, question_fingerprint
 from inspector_plugin.judges.lager.readings import (
     LogitReader,
     ReadingPoint,
@@ -54,6 +54,7 @@ class LagerJudge(Judge):
 
     scale = None
     rubric_form = items_fingerprint()
+    question_form = question_fingerprint()
 
     def __init__(self, options: LagerOptions) -> None:
         """Load the language model.

@@ -13,7 +13,7 @@ from inspector_plugin.errors import OptionError
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.templates import around_messages, has_template
 from inspector_plugin.lm.tokens import Segment
-from inspector_plugin.schema.criteria import RUBRIC, Criterion, Scale
+from inspector_plugin.schema.criteria import QUESTION, RUBRIC, Criterion, Scale
 from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE
 
@@ -41,10 +41,12 @@ class PromptForm:
         return _ask(scale, self.reasoning) + self.ending + self.answer_prefix
 
     def segments(self, request: JudgeRequest, criterion: Criterion) -> list[Segment]:
-        """Lay out a request up to the end of the response; `closing` follows."""
+        """Lay out a request up to the end of what is judged; `closing` follows."""
+        question = [*self._task(criterion), Segment(request.question, "question")]
+        if criterion.of_question:
+            return question
         return [
-            *self._task(criterion),
-            Segment(request.question, "question"),
+            *question,
             Segment("\n\nResponse:\n"),
             Segment(request.response, "response"),
         ]
@@ -64,7 +66,7 @@ class PromptForm:
         return digest.hexdigest()[:16]
 
     def _task(self, criterion: Criterion) -> list[Segment]:
-        if criterion.key == RUBRIC and not criterion.anchors:
+        if criterion.key == RUBRIC and not criterion.anchors and not criterion.of_question:
             return [
                 Segment(f"{self.opening}Rate a response to a problem by this rubric.\n\n"),
                 Segment(criterion.definition, "rubric"),
@@ -74,13 +76,25 @@ class PromptForm:
         anchors = "".join([*lines, "\n"] if lines else [])
         opening = Segment(f"{self.opening}Rate the")
         # The blank is the criterion's: tokenizers draw it into one token with the word after it.
+        judged = "a problem" if criterion.of_question else "a response to a problem"
         words = (
-            f" {criterion.title.lower()} of a response to a problem. {criterion.definition}\n\n"
-            f"{anchors}Problem:\n"
+            f" {criterion.title.lower()} of {judged}. {criterion.definition}\n\n{anchors}Problem:\n"
         )
         if criterion in ROSCOE:  # our own words, in one piece with what surrounds them
             return [Segment(opening.text + words)]
         return [opening, Segment(words, "criterion")]
+
+
+def question_fingerprint() -> str:
+    """Hash what is said around a question that is judged alone, besides the criterion.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    form = PromptForm("", "", "", chat=False, reasoning=False)
+    criterion = Criterion("own", "", "-", judges=QUESTION)
+    segments = form.segments(JudgeRequest("", ""), criterion)
+    return hashlib.sha256("\x1f".join(s.text for s in segments).encode()).hexdigest()[:16]
 
 
 def make_prompt_form(

@@ -33,6 +33,7 @@ from inspector_plugin.judges.prompt.prompts import (
     asked_again,
     conversation_for,
     prompts_fingerprint,
+    question_fingerprint,
     scores_form,
 )
 from inspector_plugin.judges.prompt.replies import (
@@ -122,6 +123,7 @@ class PromptJudge(StreamingJudge):
         self.independent_criteria = not options.joint
         self.independent_items = not options.joint and self._reader is None
         self.rubric_form = items_fingerprint()
+        self.question_form = question_fingerprint()
         self._source = source
         self._options = options
 
@@ -204,7 +206,10 @@ class PromptJudge(StreamingJudge):
         """Say what to ask about a request."""
         joint = self._options.joint
         plain = tuple(each for each in request.criteria if not each.is_rubric)
-        for criteria in [plain] if joint and plain else [(each,) for each in plain]:
+        of_response = tuple(each for each in plain if not each.of_question)
+        of_question = tuple(each for each in plain if each.of_question)
+        together = [each for each in (of_response, of_question) if each]
+        for criteria in together if joint else [(each,) for each in plain]:
             dataset = self._options.dataset or request.dataset
             conversation = conversation_for(request, criteria, joint, dataset)
             yield _Call(owner, criteria, (), conversation)

@@ -17,8 +17,11 @@ _TITLE = "Ranking of models"
 _MOST_PAIRS = 60
 
 
-def rankings(table: ScoreTable, seed: int, resamples: int) -> dict[str, Ranking]:
-    """Rank the models by each judge that has scores for two of them or more."""
+def rankings(table: ScoreTable, seed: int) -> dict[str, Ranking]:
+    """Rank the models by each judge that has scores for two of them or more.
+
+    There are as many resamples as `inspector rank` takes, so that both say the same.
+    """
     found = {}
     for judge in table.judges:
         values = means_of_criteria(table, judge)
@@ -27,15 +30,7 @@ def rankings(table: ScoreTable, seed: int, resamples: int) -> dict[str, Ranking]
         rows = np.flatnonzero(~np.isnan(values) & _has_model(table))
         models = [table.models[row] or "" for row in rows]
         if len(set(models)) > 1:
-            pairs = len(set(models)) * (len(set(models)) - 1) // 2
-            found[judge] = rank_models(
-                values[rows],
-                models,
-                table.problem_codes[rows],
-                seed=seed,
-                # Holm's correction needs p-values as small as a twentieth of one over the pairs.
-                resamples=max(resamples, 40 * pairs),
-            )
+            found[judge] = rank_models(values[rows], models, table.problem_codes[rows], seed=seed)
     return found
 
 

@@ -87,7 +87,9 @@ def _beyond_chance(statistics: Mapping[str, Estimate | None]) -> str:
             return f"Too little to tell: {figure}, without an interval."
         if low > 0:
             return f"Yes: {figure}."
-        return f"No, the opposite: {figure}." if high < 0 else f"Not shown: {figure}."
+        if high < 0:
+            return f"No, the opposite: {figure}."
+        return f"Not certain: {figure}, which may be chance."
     return "It cannot be told: no statistic is defined."
 
 

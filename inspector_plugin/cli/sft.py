@@ -1,0 +1,421 @@
+"""`inspector sft`: train on the responses that a judge prefers, and test whether it helps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inspector_plugin.cli import flags
+from inspector_plugin.data.arms import ARMS, RANDOM, TOLERANCE
+from inspector_plugin.data.best_rows import TOTAL, choose_judge
+from inspector_plugin.data.files import locked, write_whole
+from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
+from inspector_plugin.data.score_table import read_score_table
+from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.report.tables import plain, print_tables
+
+if TYPE_CHECKING:
+    from inspector_plugin.lm.loading import LanguageModel
+    from inspector_plugin.lm.lora_plan import Example
+    from inspector_plugin.workflows.sft import SftPlan, Study
+    from inspector_plugin.workflows.task_test import TaskTest
+
+PROMPT = "Question: {question}\nAnswer:"
+LOSS = "loss on gold answers (nats per token)"
+
+
+def add_command(commands: flags.Commands[flags.Parser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "sft",
+        help="fine-tune on the responses that a judge prefers, and test it",
+        description="Train a LoRA adapter of MODEL on the best of judged responses, and others on "
+        "as many random ones, the worst, and all; then test each beside the base model: by lm_eval "
+        "(--test) and by the loss on gold answers (--gold). Rows whose problem is in the test data "
+        "are left out. A run that was interrupted goes on when it is called again: finished arms "
+        "and tests are kept. Needs inspector_plugin[tune].",
+    )
+    parser.add_argument("file", type=Path, metavar="JUDGED", help="judgement file or sample log")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="the base model")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="where adapters and figures go"
+    )
+    flags.add_overwrite_flag(parser)
+    _add_choice_flags(parser)
+    _add_training_flags(parser)
+    _add_test_flags(parser)
+    flags.add_judge_option(parser, "device", "dtype")
+    flags.add_seed_flag(parser)
+    parser.set_defaults(run_command=run_sft)
+
+
+def _add_choice_flags(parser: flags.Parser) -> None:
+    parser.add_argument(
+        "--judge", metavar="NAME", help="whose scores decide, where there are several judges"
+    )
+    parser.add_argument(
+        "--by",
+        metavar="KEY",
+        help=f"the criterion that decides, or {TOTAL} (default: {TOTAL}, the sum of all criteria)",
+    )
+    flags.add_drop_flagged_flag(parser)
+    parser.add_argument(
+        "--arms",
+        type=_arms,
+        default=ARMS,
+        metavar="LIST",
+        help=f"which arms, comma-separated (default: {','.join(ARMS)})",
+    )
+    parser.add_argument(
+        "--share",
+        type=_share,
+        default=0.25,
+        metavar="SHARE",
+        help="how much of the problems an arm holds, one response each (default: 0.25)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_share,
+        default=TOLERANCE,
+        metavar="SHARE",
+        help=f"by how much the arms may differ in tokens to learn (default: {TOLERANCE:g})",
+    )
+
+
+def _add_training_flags(parser: flags.Parser) -> None:
+    parser.add_argument(
+        "--prompt",
+        default=PROMPT,
+        metavar="TEXT",
+        help="what the model is asked, {question} standing for the problem: the prompt of the test "
+        "(default: that of lm_eval's gsm8k)",
+    )
+    for flag, default, what in (
+        ("--epochs", 4, "how often an arm shows each of its rows"),
+        ("--rank", 16, "rank of the LoRA matrices"),
+        ("--train-batch", 8, "examples for each step of training"),
+        ("--at-once", 1, "examples in memory at once"),
+        ("--max-length", 1024, "most tokens of prompt and response; longer rows are left out"),
+    ):
+        parser.add_argument(
+            flag,
+            type=flags.positive,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {default})",
+        )
+    parser.add_argument(
+        "--learning-rate", type=_above_zero, default=2e-4, metavar="X", help="default: 2e-4"
+    )
+
+
+def _add_test_flags(parser: flags.Parser) -> None:
+    parser.add_argument(
+        "--test", metavar="TASK", help="a task of lm_eval to test on, such as gsm8k_inspector"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with the data of our own tasks; default: INSPECTOR_DATA or the hub",
+    )
+    parser.add_argument(
+        "--test-limit", type=flags.positive, metavar="N", help="only the first N problems"
+    )
+    for flag, default, what in (
+        ("--max-tokens", 256, "most tokens of a response in the test"),
+        ("--test-batch", 16, "responses written at once in the test"),
+    ):
+        parser.add_argument(
+            flag,
+            type=flags.positive,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {default})",
+        )
+    parser.add_argument(
+        "--fewshot",
+        type=int,
+        default=0,
+        metavar="N",
+        help="examples in a test's prompt (default: 0)",
+    )
+    parser.add_argument(
+        "--gold",
+        type=Path,
+        metavar="FILE",
+        help="JSONL of question and answer, to measure the loss of the answers on",
+    )
+    parser.add_argument(
+        "--gold-limit", type=flags.positive, metavar="N", help="only the first N answers"
+    )
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="JSONL of further problems not to train on; may be given several times",
+    )
+
+
+def run_sft(options: argparse.Namespace) -> int:
+    """Train and test the arms, and print the figures."""
+    _require_sense(options)
+    table = read_score_table([options.file])
+    judge = choose_judge(table, options.judge)
+    # Torch and lm_eval take seconds to import; a mistake in the options shows before that.
+    from inspector_plugin.lm.loading import load_language_model
+    from inspector_plugin.lm.lora import require_trainers
+    from inspector_plugin.report.sft import arms_table
+    from inspector_plugin.workflows.sft import Study, arms_of, encode_responses, read_responses
+
+    require_trainers()
+    plan, test = _plan(options), _test(options)
+    responses, left_out = read_responses(
+        table, judge, options.by, options.drop_flagged, _tested(options, test)
+    )
+    language_model = load_language_model(options.model, options.device, options.dtype)
+    data = encode_responses(language_model, plan, responses, left_out)
+    gold = _gold(options, plan, language_model)
+    arms = arms_of(plan, data)
+    del language_model  # training loads one of its own
+    with locked(options.out):
+        study = Study(options.out, plan, data, arms)
+        study.open(options.overwrite)
+        print_tables(*arms_table(arms, data.left_out))
+        scores = {
+            "judge": judge,
+            "by": options.by or TOTAL,
+            "file_sha256": file_sha256(options.file),
+        }
+        for name in plan.arms:
+            done = "trained" if study.train(name, scores) else "was trained before"
+            print(f"inspector sft: {name} {done}", file=sys.stderr)
+        if test is not None or gold:
+            measured = _measure(study, options, test, gold)
+            _conclude(options, arms, data.left_out, measured)
+    return 0
+
+
+def _require_sense(options: argparse.Namespace) -> None:
+    from inspector_plugin.workflows.sft import QUESTION
+
+    if QUESTION not in options.prompt:
+        raise OptionError(f"--prompt must hold {QUESTION}, where the problem goes.")
+    if options.fewshot < 0:
+        raise OptionError(f"--fewshot must be at least 0, not {options.fewshot}.")
+    for path in (options.file, options.gold, *options.exclude):
+        if path is not None and path.resolve().is_relative_to(options.out.resolve()):
+            raise OptionError(f"--out {options.out} holds {path}, which the run reads.")
+    for flag, needs in (("test_limit", "test"), ("gold_limit", "gold")):
+        if getattr(options, flag) is not None and getattr(options, needs) is None:
+            raise OptionError(f"{flags.flag_of(flag)} goes with {flags.flag_of(needs)}.")
+
+
+def _plan(options: argparse.Namespace) -> SftPlan:
+    from inspector_plugin.lm.lora_plan import LoraSettings
+    from inspector_plugin.workflows.sft import SftPlan
+
+    settings = LoraSettings(
+        rank=options.rank,
+        alpha=2.0 * options.rank,
+        learning_rate=options.learning_rate,
+        batch_size=options.train_batch,
+        at_once=options.at_once,
+        seed=options.seed,
+    )
+    return SftPlan(
+        base=options.model,
+        arms=tuple(options.arms),
+        share=options.share,
+        epochs=options.epochs,
+        tolerance=options.tolerance,
+        prompt=options.prompt,
+        max_length=options.max_length,
+        settings=settings,
+        dtype=options.dtype,
+        device=options.device,
+    )
+
+
+def _test(options: argparse.Namespace) -> TaskTest | None:
+    if options.test is None:
+        return None
+    from inspector_plugin.workflows.task_test import TaskTest
+
+    return TaskTest(
+        options.test,
+        options.data,
+        options.test_limit,
+        options.fewshot,
+        options.max_tokens,
+        options.test_batch,
+        options.seed,
+    )
+
+
+def _tested(options: argparse.Namespace, test: TaskTest | None) -> frozenset[str]:
+    """The problems that must not be trained on."""
+    from inspector_plugin.workflows.sft import problems_of_file
+
+    files = [*options.exclude, *([options.gold] if options.gold else [])]
+    found = frozenset().union(*map(problems_of_file, files)) if files else frozenset[str]()
+    return found if test is None else found | test.problems()
+
+
+def _gold(
+    options: argparse.Namespace, plan: SftPlan, language_model: LanguageModel
+) -> list[Example]:
+    """Read and encode the gold answers; those that are too long are left out, and said."""
+    from inspector_plugin.workflows.sft import encode_example
+
+    if options.gold is None:
+        return []
+    examples: list[Example] = []
+    too_long = 0
+    for number, row in read_rows(options.gold):
+        if options.gold_limit is not None and len(examples) + too_long == options.gold_limit:
+            break
+        where = f"{options.gold}, line {number}"
+        question = text_field(row, ("question", "problem"), where)
+        answer = text_field(row, ("answer", "solution"), where)
+        example = encode_example(language_model, plan.prompt, question, answer)
+        if len(example.prompt) + len(example.completion) > language_model.max_tokens:
+            too_long += 1
+        else:
+            examples.append(example)
+    if too_long:
+        note = f"inspector sft: --gold: {too_long} answers are longer than the context: left out"
+        print(note, file=sys.stderr)
+    if not examples:
+        raise DataError(f"--gold {options.gold} holds no answer to measure the loss on.")
+    return examples
+
+
+# By measure and arm the values, one for each problem; and what each problem counts.
+_Values = dict[str, dict[str, dict[str, float]]]
+
+
+def _measure(
+    study: Study, options: argparse.Namespace, test: TaskTest | None, gold: Sequence[Example]
+) -> tuple[_Values, dict[str, float]]:
+    """Test the base model and every arm, as far as that was not done before."""
+    from inspector_plugin.lm.answer_loss import answer_losses
+    from inspector_plugin.workflows.sft import BASE
+
+    values: _Values = {}
+    tokens = {str(place): float(len(each.completion)) for place, each in enumerate(gold)}
+    loads = {"base": options.model, "dtype": options.dtype}
+    gold_settings = {
+        **loads,
+        "prompt": options.prompt,
+        "limit": options.gold_limit,
+        "sha256": None if options.gold is None else file_sha256(options.gold),
+    }
+    names = (BASE, *options.arms)
+    for name in names if gold else ():  # before the slower test
+        found = study.stored_test(name, "loss", gold_settings)
+        if found is None:
+            found = answer_losses(_model(study, options, name), gold, f"Loss ({name})")
+            study.store_test(name, "loss", gold_settings, found)
+        by_row = {str(place): loss / tokens[str(place)] for place, loss in enumerate(found)}
+        values.setdefault(LOSS, {})[name] = by_row
+    for name in names if test is not None else ():
+        assert test is not None
+        settings = {**loads, **test.to_json()}
+        found = study.stored_test(name, "task", settings)
+        if found is None:
+            print(f"inspector sft: testing {name} on {test.task}", file=sys.stderr)
+            found = test.run(_model(study, options, name))
+            study.store_test(name, "task", settings, found)
+        for metric, by_document in found.items():
+            values.setdefault(metric, {})[name] = by_document
+    return values, tokens
+
+
+def _model(study: Study, options: argparse.Namespace, name: str) -> LanguageModel:
+    """Load the base model, or the base model with an arm's adapter merged into it."""
+    from inspector_plugin.lm.loading import load_language_model
+    from inspector_plugin.workflows.sft import BASE
+
+    source = options.model if name == BASE else str(study.adapter(name))
+    return load_language_model(source, options.device, options.dtype)
+
+
+def _conclude(
+    options: argparse.Namespace,
+    arms: Any,
+    left_out: Any,
+    measured: tuple[_Values, dict[str, float]],
+) -> None:
+    """Print the figures, and write them down."""
+    import numpy as np
+
+    from inspector_plugin.agreement.paired_means import paired_means
+    from inspector_plugin.report.sft import figures_to_json, measure_table
+    from inspector_plugin.workflows.sft import BASE
+
+    values, tokens = measured
+    against = RANDOM if RANDOM in options.arms else BASE
+    found, counts = {}, {}
+    for measure, by_arm in values.items():
+        documents = list(next(iter(by_arm.values())))
+        columns = {
+            name: np.array([by_document[each] for each in documents])
+            for name, by_document in by_arm.items()
+        }
+        weights = np.array([tokens[each] for each in documents]) if measure == LOSS else None
+        counts[measure] = len(documents)
+        found[measure] = paired_means(
+            columns, np.arange(len(documents)), weights, against=against, seed=options.seed
+        )
+        print_tables(measure_table(measure, found[measure], counts[measure], against))
+    path = options.out / "figures.json"
+    content = {
+        "against": against,
+        "seed": options.seed,
+        **figures_to_json(arms, left_out, found, counts),
+    }
+    try:
+        write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error}.") from error
+    print(plain(f"adapters and figures.json written to {options.out}"), file=sys.stderr)
+
+
+def _arms(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if name not in ARMS:
+            raise argparse.ArgumentTypeError(
+                f"{name[:40]!r} is no arm; choose from {', '.join(ARMS)}"
+            )
+    if not names:
+        raise argparse.ArgumentTypeError(f"name at least one of {', '.join(ARMS)}")
+    return names
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text[:40]}")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = _number(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text[:40]}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error

@@ -16,6 +16,7 @@ pytest.importorskip("peft", reason="needs inspector_plugin[tune]")
 
 from inspector_plugin.cli import sft as command
 from inspector_plugin.cli.main import main
+from inspector_plugin.cli.sft_flags import PROMPT
 from inspector_plugin.lm.adapters import WEIGHTS, read_adapter_card
 from inspector_plugin.lm.answer_loss import answer_losses
 from inspector_plugin.lm.loading import load_language_model
@@ -188,7 +189,7 @@ def test_prompts_of_training_are_those_of_the_test(
 
     monkeypatch.setattr(language_model.model, "generate", generate)
     TaskTest("gsm8k_inspector", str(data), limit=1, max_tokens=2, batch_size=1).run(language_model)
-    ours = encode_example(language_model, command.PROMPT, "What is 0 + 1?", "1.")
+    ours = encode_example(language_model, PROMPT, "What is 0 + 1?", "1.")
     assert read == [list(ours.prompt)]
 
 

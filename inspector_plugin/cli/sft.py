@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspector_plugin.cli import flags
-from inspector_plugin.data.arms import ARMS, RANDOM, TOLERANCE
+from inspector_plugin.cli.sft_flags import (
+    add_choice_flags,
+    add_test_flags,
+    add_training_flags,
+)
+from inspector_plugin.data.arms import RANDOM
 from inspector_plugin.data.best_rows import TOTAL, choose_judge
 from inspector_plugin.data.files import locked, write_whole
 from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from inspector_plugin.workflows.sft import SftPlan, Study
     from inspector_plugin.workflows.task_test import TaskTest
 
-PROMPT = "Question: {question}\nAnswer:"
 LOSS = "loss on gold answers (nats per token)"
 
 
@@ -46,121 +49,12 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         "--out", type=Path, required=True, metavar="FOLDER", help="where adapters and figures go"
     )
     flags.add_overwrite_flag(parser)
-    _add_choice_flags(parser)
-    _add_training_flags(parser)
-    _add_test_flags(parser)
+    add_choice_flags(parser)
+    add_training_flags(parser)
+    add_test_flags(parser)
     flags.add_judge_option(parser, "device", "dtype")
     flags.add_seed_flag(parser)
     parser.set_defaults(run_command=run_sft)
-
-
-def _add_choice_flags(parser: flags.Parser) -> None:
-    parser.add_argument(
-        "--judge", metavar="NAME", help="whose scores decide, where there are several judges"
-    )
-    parser.add_argument(
-        "--by",
-        metavar="KEY",
-        help=f"the criterion that decides, or {TOTAL} (default: {TOTAL}, the sum of all criteria)",
-    )
-    flags.add_drop_flagged_flag(parser)
-    parser.add_argument(
-        "--arms",
-        type=_arms,
-        default=ARMS,
-        metavar="LIST",
-        help=f"which arms, comma-separated (default: {','.join(ARMS)})",
-    )
-    parser.add_argument(
-        "--share",
-        type=_share,
-        default=0.25,
-        metavar="SHARE",
-        help="how much of the problems an arm holds, one response each (default: 0.25)",
-    )
-    parser.add_argument(
-        "--tolerance",
-        type=_share,
-        default=TOLERANCE,
-        metavar="SHARE",
-        help=f"by how much the arms may differ in tokens to learn (default: {TOLERANCE:g})",
-    )
-
-
-def _add_training_flags(parser: flags.Parser) -> None:
-    parser.add_argument(
-        "--prompt",
-        default=PROMPT,
-        metavar="TEXT",
-        help="what the model is asked, {question} standing for the problem: the prompt of the test "
-        "(default: that of lm_eval's gsm8k)",
-    )
-    for flag, default, what in (
-        ("--epochs", 4, "how often an arm shows each of its rows"),
-        ("--rank", 16, "rank of the LoRA matrices"),
-        ("--train-batch", 8, "examples for each step of training"),
-        ("--at-once", 1, "examples in memory at once"),
-        ("--max-length", 1024, "most tokens of prompt and response; longer rows are left out"),
-    ):
-        parser.add_argument(
-            flag,
-            type=flags.positive,
-            default=default,
-            metavar="N",
-            help=f"{what} (default: {default})",
-        )
-    parser.add_argument(
-        "--learning-rate", type=_above_zero, default=2e-4, metavar="X", help="default: 2e-4"
-    )
-
-
-def _add_test_flags(parser: flags.Parser) -> None:
-    parser.add_argument(
-        "--test", metavar="TASK", help="a task of lm_eval to test on, such as gsm8k_inspector"
-    )
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="folder with the data of our own tasks; default: INSPECTOR_DATA or the hub",
-    )
-    parser.add_argument(
-        "--test-limit", type=flags.positive, metavar="N", help="only the first N problems"
-    )
-    for flag, default, what in (
-        ("--max-tokens", 256, "most tokens of a response in the test"),
-        ("--test-batch", 16, "responses written at once in the test"),
-    ):
-        parser.add_argument(
-            flag,
-            type=flags.positive,
-            default=default,
-            metavar="N",
-            help=f"{what} (default: {default})",
-        )
-    parser.add_argument(
-        "--fewshot",
-        type=int,
-        default=0,
-        metavar="N",
-        help="examples in a test's prompt (default: 0)",
-    )
-    parser.add_argument(
-        "--gold",
-        type=Path,
-        metavar="FILE",
-        help="JSONL of question and answer, to measure the loss of the answers on",
-    )
-    parser.add_argument(
-        "--gold-limit", type=flags.positive, metavar="N", help="only the first N answers"
-    )
-    parser.add_argument(
-        "--exclude",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="JSONL of further problems not to train on; may be given several times",
-    )
 
 
 def run_sft(options: argparse.Namespace) -> int:
@@ -386,36 +280,3 @@ def _conclude(
     except OSError as error:
         raise DataError(f"Cannot write {path}: {error}.") from error
     print(plain(f"adapters and figures.json written to {options.out}"), file=sys.stderr)
-
-
-def _arms(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    for name in names:
-        if name not in ARMS:
-            raise argparse.ArgumentTypeError(
-                f"{name[:40]!r} is no arm; choose from {', '.join(ARMS)}"
-            )
-    if not names:
-        raise argparse.ArgumentTypeError(f"name at least one of {', '.join(ARMS)}")
-    return names
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text[:40]}")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = _number(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text[:40]}")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error

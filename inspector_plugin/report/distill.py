@@ -207,7 +207,7 @@ def _judges_section(figures: DistillFigures) -> Section:
         [each.name, ", ".join(each.criteria), f"--judge '{each.spec}'"] for each in figures.judges
     ]
     columns = [Column("judge"), Column("for"), Column("flag", "code")]
-    return Section(JUDGES, "Judges to use", "", [Table("Judges to use", columns, rows)])
+    return Section(JUDGES, "Judges to use", "", [Table("Their specifications", columns, rows)])
 
 
 def judge_flags(figures: DistillFigures) -> list[str]:

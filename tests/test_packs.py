@@ -93,7 +93,7 @@ def member(card: dict[str, Any]) -> dict[str, Any]:
         (lambda card: member(card).update(layer=2), "was altered"),
         (lambda card: card.update(dataset="other"), "was altered"),
         (lambda card: card["language_model"].update(fingerprint="0"), "was altered"),
-        (lambda card: card.update(format_version=4), "upgrade inspector_plugin"),
+        (lambda card: card.update(format_version=5), "upgrade inspector_plugin"),
         (lambda card: card.pop("format_version"), "no format_version"),
         (lambda card: card.pop("labels"), "incomplete or altered"),
         (lambda card: card["criteria"]["fluency"].pop("members"), "altered"),

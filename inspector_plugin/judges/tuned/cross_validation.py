@@ -1,7 +1,7 @@
 """From examples to a pack: a model for each fold, which is measured, and one that ships.
 
 What judges an example in the figures never saw its problem, nor did what decided when to stop. Each
-fold that is done is kept, so that a run that was interrupted goes on where it was.
+fold that is done is kept, so that a run that was interrupted resumes where it was.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,87 +11,44 @@ from typing import Any
 import numpy as np
 import pytest
 from chat_server import Answer, ChatServer, Script, error, judgement, response_of
+from distill_runs import (
+    FLUENCY,
+    GUESSED,
+    LOGICALITY,
+    PRICE,
+    PRICES,
+    by_lot,
+    by_rule,
+    mostly_by_rule,
+    plan_of,
+    read,
+    responses,
+    rows_of,
+    rule,
+    summary,
+    write,
+)
 
 from inspector_plugin.agreement.bars import Bar
 from inspector_plugin.cli.main import main
-from inspector_plugin.data.inputs import InputRows
 from inspector_plugin.data.requests import RequestForm
 from inspector_plugin.errors import DataError, JudgeError, OptionError
 from inspector_plugin.judges.inspector import figures as figures_of_probes
 from inspector_plugin.judges.inspector.packs import read_card
-from inspector_plugin.judges.inspector.plan import ClassifierSettings, TrainingPlan
 from inspector_plugin.judging.run import judge_all
-from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.plugins.registry import JudgeRegistry, create_judge, make_registry
 from inspector_plugin.report.distill import distill_document, verdict_words
 from inspector_plugin.report.distill_figures import DistillFigures
 from inspector_plugin.report.document import Document
-from inspector_plugin.schema import MULTICLASS, ROSCOE, CriterionScore, JudgeRequest
+from inspector_plugin.schema import MULTICLASS, CriterionScore, JudgeRequest
 from inspector_plugin.schema.records import expected_score
 from inspector_plugin.testing import ScriptedJudge
 from inspector_plugin.workflows import distill_conclusion, distill_labels
 from inspector_plugin.workflows.distill import distill, planned
 from inspector_plugin.workflows.distill_choice import held_out_rows, read_candidates
 from inspector_plugin.workflows.distill_doubts import guided
-from inspector_plugin.workflows.distill_plan import DATASET, DistillPlan
-
-FLUENCY = next(criterion for criterion in ROSCOE if criterion.key == "fluency")
-LOGICALITY = next(criterion for criterion in ROSCOE if criterion.key == "logicality")
-CHECKED, GUESSED = "That is checked. ", "This is guessed. "
-TRAINING = TrainingPlan(
-    DATASET,
-    folds=2,
-    members=1,
-    layer_step=2,
-    poolings="mean",
-    classifiers=(ClassifierSettings("logistic_regression"),),
-)
-# A dollar a million tokens: 1000 and 50 a call are $0.00105.
-PRICES = {"m": {"miss": 1.0, "hit": 1.0, "output": 1.0}}
-PRICE = 0.00105
 
 Run = Callable[..., DistillFigures]
-
-
-def responses(problems: int = 60, seed: int = 0) -> list[dict[str, Any]]:
-    """Two responses to each problem, of one length, four sentences of two kinds."""
-    lots = random.Random(seed)
-    rows = []
-    for problem in range(problems):
-        for model in ("first", "second"):
-            good = lots.randrange(5)
-            sentences = [CHECKED] * good + [GUESSED] * (4 - good)
-            lots.shuffle(sentences)
-            rows.append(
-                {
-                    "id": problem,
-                    "question": f"A shelf holds {problem + 2} rows of 9 jars. How many jars?",
-                    "response": "".join(sentences) + f"So it is {9 * (problem + 2)}, {model}.",
-                    "model": model,
-                }
-            )
-    return rows
-
-
-def rule(response: str) -> int:
-    return 1 + response.count(CHECKED.strip())
-
-
-def by_rule(body: dict[str, Any], number: int) -> Answer:
-    return Answer(content=judgement(rule(response_of(body))))
-
-
-def by_lot(body: dict[str, Any], number: int) -> Answer:
-    lot = hashlib.sha256(response_of(body).encode()).digest()[0]
-    return Answer(content=judgement(1 + lot % 5))
-
-
-def mostly_by_rule(body: dict[str, Any], number: int) -> Answer:
-    """On logicality a third of the scores are dealt out by lot, on fluency none."""
-    if "\nLogicality:" in body["messages"][0]["content"]:
-        lot = hashlib.sha256(response_of(body).encode()).digest()[1]
-        return by_lot(body, number) if lot % 3 == 0 else by_rule(body, number)
-    return by_rule(body, number)
 
 
 @pytest.fixture
@@ -135,39 +90,6 @@ def run(folder: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return distill(rows_of(plan), plan, registry, overwrite=overwrite, say=lambda line: None)
 
     return distilled
-
-
-def plan_of(server: ChatServer, model: Path, **fields: Any) -> DistillPlan:
-    given: dict[str, Any] = {
-        "out": Path("out"),
-        "reference": JudgeSpec.parse(f"prompt:model=m,base_url={server.url},prices=prices.json"),
-        "form": RequestForm(criteria=(FLUENCY,)),
-        "training": TRAINING,
-        "model": str(model),
-        "labels": 90,
-        "cheap": "none",
-        "audit_rows": 0,
-        "resamples": 200,
-    }
-    made = DistillPlan(**{**given, **fields})
-    return replace(made, running=replace(made.running, jobs=1))
-
-
-def rows_of(plan: DistillPlan) -> InputRows:
-    return InputRows([Path("in.jsonl")], plan.form)
-
-
-def write(path: str, rows: list[dict[str, Any]]) -> None:
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def read(path: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
-
-
-def summary() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path("out/summary.json").read_text())
-    return found
 
 
 def test_the_distilled_judge_recovers_the_rule(

@@ -349,10 +349,7 @@ def _resamples(text: str) -> int:
 
 
 def _allowance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
+    value = flags.number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text[:40]}")
     return value

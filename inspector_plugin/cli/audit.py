@@ -263,10 +263,7 @@ def _listed(names: str) -> list[str]:
 
 
 def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
+    number = flags.number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text[:40]}")
     return number

@@ -35,7 +35,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     flags.add_overwrite_flag(parser)
     parser.add_argument(
         "--top",
-        type=_share,
+        type=flags.share,
         default=1.0,
         metavar="SHARE",
         help="how much of all rows to keep, such as 0.2 (default: 1, all that have a score)",
@@ -50,7 +50,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     )
     parser.add_argument(
         "--min-confidence",
-        type=_probability,
+        type=flags.probability,
         metavar="P",
         help="drop rows whose label is less probable than P",
     )
@@ -105,24 +105,3 @@ def _lines(table: ScoreTable, rows: Sequence[int]) -> Iterator[str]:
                     "file, as `inspector score` writes it."
                 )
             yield json.dumps(row) + "\n"
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text[:40]}")
-    return value
-
-
-def _probability(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text[:40]}")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error

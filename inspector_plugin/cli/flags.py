@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -218,6 +219,53 @@ def positive(text: str) -> int:
 def seed(text: str) -> int:
     """Read a seed, as NumPy takes it."""
     return _whole(text, 0, MOST_SEED)
+
+
+def number(text: str) -> float:
+    """Read a number; not finite ones."""
+    try:
+        found = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a finite number")
+    return found
+
+
+def above_zero(text: str) -> float:
+    """Read a number above 0."""
+    found = number(text)
+    if found <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text[:40]}")
+    return found
+
+
+def share(text: str) -> float:
+    """Read a share of which something is left: above 0 and at most 1."""
+    found = number(text)
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text[:40]}")
+    return found
+
+
+def probability(text: str) -> float:
+    """Read a number from 0 to 1."""
+    found = number(text)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text[:40]}")
+    return found
+
+
+def add_counts(parser: argparse.ArgumentParser, *counts: tuple[str, int, str]) -> None:
+    """Add flags that take a positive whole number: name, default and help of each."""
+    for flag, default, what in counts:
+        parser.add_argument(
+            flag,
+            type=positive,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {default})",
+        )
 
 
 def _whole(text: str, least: int, most: int) -> int:

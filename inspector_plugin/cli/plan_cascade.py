@@ -40,14 +40,14 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument(
         "--agreement",
-        type=_share,
+        type=flags.probability,
         metavar="A",
         help="least agreement with the dear judge, by the lower end of its interval: the lowest "
         "threshold that has it",
     )
     goal.add_argument(
         "--asked",
-        type=_share,
+        type=flags.probability,
         metavar="SHARE",
         help="largest share of scores that the dear judge is asked for: the highest threshold",
     )
@@ -81,18 +81,8 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     parser.set_defaults(run_command=run_plan_cascade)
 
 
-def _share(text: str) -> float:
-    number = _price(text)
-    if number > 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text[:40]}")
-    return number
-
-
 def _price(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
+    number = flags.number(text)
     if not 0 <= number < 1e9:
         raise argparse.ArgumentTypeError(f"must be 0 or more, not {text[:40]}")
     return number

@@ -50,7 +50,7 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument(
         "--width",
-        type=_above_zero,
+        type=flags.above_zero,
         metavar="W",
         help="the 95%% interval of each model's mean from end to end, on the reference's scale",
     )
@@ -64,23 +64,13 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     flags.add_overwrite_flag(parser)
     parser.add_argument(
         "--price",
-        type=_above_zero,
+        type=flags.above_zero,
         metavar="USD",
         help="price of a label (default: what the pilot's labels cost, where their file says so)",
     )
     flags.add_seed_flag(parser)
     parser.add_argument("--format", choices=OUTPUT_FORMATS, default="table", help="default: table")
     parser.set_defaults(run_command=run_plan_labels)
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"must be above 0, not {text[:40]}")
-    return number
 
 
 def run_plan_labels(options: argparse.Namespace) -> int:

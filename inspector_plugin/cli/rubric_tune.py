@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -41,7 +40,7 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
         description="Draw rubrics for each problem from a language model, reward them by how a "
         "judge that goes by them orders responses that people have labelled (or by what the judge "
         "says of the rubrics), and train a LoRA adapter: on the best, then by DPO on best against "
-        "worst. A run that was interrupted goes on when it is called again. Needs "
+        "worst. A run that was interrupted resumes when it is called again. Needs "
         "inspector_plugin[tune].",
     )
     parser.add_argument(
@@ -78,24 +77,27 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     parser.add_argument(
         "--no-responses", action="store_true", help="show the generator the problem alone"
     )
-    _number(parser, "--candidates", 8, "rubrics drawn for each problem")
-    _number(parser, "--rounds", 2, "rounds of DPO")
-    _number(parser, "--max-tokens", 512, "most tokens of a rubric")
-    _number(parser, "--at-once", 1, "problems to draw rubrics for in one batch")
-    _number(parser, "--epochs", 1, "how often training sees each example")
-    _number(parser, "--rank", 16, "rank of the LoRA matrices")
-    _number(parser, "--train-batch", 8, "examples for each step of training")
+    flags.add_counts(
+        parser,
+        ("--candidates", 8, "rubrics drawn for each problem"),
+        ("--rounds", 2, "rounds of DPO"),
+        ("--max-tokens", 512, "most tokens of a rubric"),
+        ("--at-once", 1, "problems to draw rubrics for in one batch"),
+        ("--epochs", 1, "how often training sees each example"),
+        ("--rank", 16, "rank of the LoRA matrices"),
+        ("--train-batch", 8, "examples for each step of training"),
+    )
     parser.add_argument(
-        "--temperature", type=_above_zero, default=1.0, metavar="X", help="default: 1.0"
+        "--temperature", type=flags.above_zero, default=1.0, metavar="X", help="default: 1.0"
     )
     parser.add_argument(
         "--learning-rate",
-        type=_above_zero,
+        type=flags.above_zero,
         metavar="X",
         help="of training (default: 1e-4 supervised, 5e-5 DPO)",
     )
     parser.add_argument(
-        "--beta", type=_above_zero, default=0.1, metavar="X", help="DPO's beta (default: 0.1)"
+        "--beta", type=flags.above_zero, default=0.1, metavar="X", help="DPO's beta (default: 0.1)"
     )
     rubric_flags.add_parts_flags(parser)
     flags.add_judge_option(
@@ -273,23 +275,3 @@ def _put(text: str) -> None:
 
 def _say(text: str) -> None:
     print(plain(f"inspector rubric tune: {text}"), file=sys.stderr)
-
-
-def _number(parser: argparse.ArgumentParser, flag: str, default: int, what: str) -> None:
-    parser.add_argument(
-        flag,
-        type=flags.positive,
-        default=default,
-        metavar="N",
-        help=f"{what} (default: {default})",
-    )
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error
-    if not (math.isfinite(number) and number > 0):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text[:40]}")
-    return number

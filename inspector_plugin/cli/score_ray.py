@@ -187,10 +187,7 @@ def _absolute(place: str) -> str:
 
 
 def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = flags.number(text)
     if not 0 <= number < 10_000:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 up, not {text[:40]!r}")
+        raise argparse.ArgumentTypeError(f"must be from 0 up to 10,000, not {text[:40]}")
     return number

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         description="Train a LoRA adapter of MODEL on the best of judged responses, and others on "
         "as many random ones, the worst, and all; then test each beside the base model: by lm_eval "
         "(--test) and by the loss on gold answers (--gold). Rows whose problem is in the test data "
-        "are left out. A run that was interrupted goes on when it is called again: finished arms "
+        "are left out. A run that was interrupted resumes when it is called again: finished arms "
         "and tests are kept. Needs inspector_plugin[tune].",
     )
     parser.add_argument("file", type=Path, metavar="JUDGED", help="judgement file or sample log")
@@ -212,23 +213,25 @@ def _measure(
         "sha256": None if options.gold is None else file_sha256(options.gold),
     }
     names = (BASE, *options.arms)
-    for name in names if gold else ():  # before the slower test
-        found = study.stored_test(name, "loss", gold_settings)
-        if found is None:
-            found = answer_losses(_model(study, options, name), gold, f"Loss ({name})")
-            study.store_test(name, "loss", gold_settings, found)
-        by_row = {str(place): loss / tokens[str(place)] for place, loss in enumerate(found)}
-        values.setdefault(LOSS, {})[name] = by_row
-    for name in names if test is not None else ():
-        assert test is not None
-        settings = {**loads, **test.to_json()}
-        found = study.stored_test(name, "task", settings)
-        if found is None:
-            print(f"inspector sft: testing {name} on {test.task}", file=sys.stderr)
-            found = test.run(_model(study, options, name))
-            study.store_test(name, "task", settings, found)
-        for metric, by_document in found.items():
-            values.setdefault(metric, {})[name] = by_document
+    for name in names:
+        # Loaded where a measure is missing, and once for both.
+        model = cache(partial(_model, study, options, name))
+        if gold:
+            found = study.stored_test(name, "loss", gold_settings)
+            if found is None:
+                found = answer_losses(model(), gold, f"Loss ({name})")
+                study.store_test(name, "loss", gold_settings, found)
+            by_row = {str(place): loss / tokens[str(place)] for place, loss in enumerate(found)}
+            values.setdefault(LOSS, {})[name] = by_row
+        if test is not None:
+            settings = {**loads, **test.to_json()}
+            found = study.stored_test(name, "task", settings)
+            if found is None:
+                print(f"inspector sft: testing {name} on {test.task}", file=sys.stderr)
+                found = test.run(model())
+                study.store_test(name, "task", settings, found)
+            for metric, by_document in found.items():
+                values.setdefault(metric, {})[name] = by_document
     return values, tokens
 
 

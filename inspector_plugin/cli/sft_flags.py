@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from inspector_plugin.cli import flags
@@ -33,14 +32,14 @@ def add_choice_flags(parser: flags.Parser) -> None:
     )
     parser.add_argument(
         "--share",
-        type=_share,
+        type=flags.share,
         default=0.25,
         metavar="SHARE",
         help="how much of the problems an arm holds, one response each (default: 0.25)",
     )
     parser.add_argument(
         "--tolerance",
-        type=_share,
+        type=flags.share,
         default=TOLERANCE,
         metavar="SHARE",
         help=f"by how much the arms may differ in tokens to learn (default: {TOLERANCE:g})",
@@ -56,22 +55,16 @@ def add_training_flags(parser: flags.Parser) -> None:
         help="what the model is asked, {question} standing for the problem: the prompt of the test "
         "(default: that of lm_eval's gsm8k)",
     )
-    for flag, default, what in (
+    flags.add_counts(
+        parser,
         ("--epochs", 4, "how often an arm shows each of its rows"),
         ("--rank", 16, "rank of the LoRA matrices"),
         ("--train-batch", 8, "examples for each step of training"),
         ("--at-once", 1, "examples in memory at once"),
         ("--max-length", 1024, "most tokens of prompt and response; longer rows are left out"),
-    ):
-        parser.add_argument(
-            flag,
-            type=flags.positive,
-            default=default,
-            metavar="N",
-            help=f"{what} (default: {default})",
-        )
+    )
     parser.add_argument(
-        "--learning-rate", type=_above_zero, default=2e-4, metavar="X", help="default: 2e-4"
+        "--learning-rate", type=flags.above_zero, default=2e-4, metavar="X", help="default: 2e-4"
     )
 
 
@@ -88,17 +81,11 @@ def add_test_flags(parser: flags.Parser) -> None:
     parser.add_argument(
         "--test-limit", type=flags.positive, metavar="N", help="only the first N problems"
     )
-    for flag, default, what in (
+    flags.add_counts(
+        parser,
         ("--max-tokens", 256, "most tokens of a response in the test"),
         ("--test-batch", 16, "responses written at once in the test"),
-    ):
-        parser.add_argument(
-            flag,
-            type=flags.positive,
-            default=default,
-            metavar="N",
-            help=f"{what} (default: {default})",
-        )
+    )
     parser.add_argument(
         "--fewshot",
         type=int,
@@ -135,24 +122,3 @@ def _arms(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError(f"name at least one of {', '.join(ARMS)}")
     return names
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text[:40]}")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = _number(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text[:40]}")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from error

@@ -10,21 +10,18 @@ from typing import Any
 
 from inspector_plugin.errors import JudgeError, OptionError
 from inspector_plugin.judges.members import (
+    JudgeOfMembers,
     MemberOptions,
     added,
     ask,
     blocks,
-    close_members,
-    common_member_scale,
-    common_question_form,
-    common_rubric_form,
     describe_members,
     made_of_members,
 )
 from inspector_plugin.judging.calls import reason_against
-from inspector_plugin.judging.judge import Judge, JudgementGroups, StreamingJudge
+from inspector_plugin.judging.judge import Judge, JudgementGroups
 from inspector_plugin.plugins.options import Backend, option
-from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
+from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
 
 # Flags of scores by the second judge: why it was asked.
@@ -65,7 +62,7 @@ def make_cascade(options: CascadeOptions) -> CascadeJudge:
     return made_of_members("cascade", options, CascadeJudge)
 
 
-class CascadeJudge(StreamingJudge):
+class CascadeJudge(JudgeOfMembers):
     """Asks the first judge, and then the second for the scores that are in doubt.
 
     A score is in doubt where its label is less probable than the threshold, where it has a flag,
@@ -97,20 +94,14 @@ class CascadeJudge(StreamingJudge):
             )
         if not 0 <= options.audit <= 1:
             raise OptionError(f"Option 'audit' must be from 0 to 1, not {options.audit:g}.")
-        self._members = dict(members)
-        self.rubric_form = common_rubric_form(members)
-        self.question_form = common_question_form(members)
+        super().__init__("cascade", members, options.labels == "binary")
         self._threshold, self._audit, self._seed = options.threshold, options.audit, options.seed
         self._flags = frozenset(name.strip() for name in options.flags.split(",") if name.strip())
-        self._is_binary = options.labels == "binary"
-        self.scale: Scale | None = (
-            BINARY if self._is_binary else common_member_scale("cascade", members)
-        )
 
     def judge_each(self, requests: Sequence[JudgeRequest]) -> JudgementGroups:
         """Hand over the judgements block by block, the first judge before the second."""
         (first_name, first), (second_name, second) = self._members.items()
-        scale = BINARY if self._is_binary else None
+        scale = self._asked_scale
         for start, block in blocks(requests):
             judged = ask(first, first_name, block, scale)
             why = [self._why(*pair) for pair in zip(block, judged, strict=True)]
@@ -137,11 +128,7 @@ class CascadeJudge(StreamingJudge):
             reason = reason_against(member, criterion, dataset, name)
             if reason is not None:
                 return f"{name}, a member of the cascade, cannot judge this: {reason}"
-        scales = {name: each.scale or criterion.scale for name, each in self._members.items()}
-        if len(set(scales.values())) > 1 and not self._is_binary:
-            listed = ", ".join(f"{name} on {scale.name}" for name, scale in scales.items())
-            return f"the members score on different scales ({listed}); labels=binary compares them"
-        return None
+        return self._different_scales(criterion, self._members)
 
     def describe(self) -> Mapping[str, Any]:
         """Name the members and the threshold; nothing if a member does not describe itself."""
@@ -155,12 +142,8 @@ class CascadeJudge(StreamingJudge):
             "flags": sorted(self._flags),
             "audit": self._audit,
             "seed": self._seed,
-            "labels": "binary" if self._is_binary else "multiclass",
+            "labels": self._labels,
         }
-
-    def close(self) -> None:
-        """Close the members."""
-        close_members(self._members.values())
 
     def _why(self, request: JudgeRequest, judged: Judgement) -> dict[str, str]:
         """Say for which criteria the second judge is asked, and why.

@@ -10,12 +10,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from inspector_plugin.errors import OptionError
-from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.judge import Judge, StreamingJudge
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.judging.validate import description_of
 from inspector_plugin.plugins.options import JudgeSpec, option, unique_names
 from inspector_plugin.plugins.registry import create_judge
-from inspector_plugin.schema.criteria import BINARY, LABELS, Scale
+from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
 from inspector_plugin.schema.usage import Usage
 
@@ -54,7 +54,51 @@ class MemberOptions(_ForMembers):
         return {name: value for name, value in values.items() if value is not None}
 
 
-Made = TypeVar("Made", bound=Judge)
+class JudgeOfMembers(StreamingJudge):
+    """What panels and cascades have in common: their members, and the scale of these."""
+
+    def __init__(self, name: str, members: Mapping[str, Judge], is_binary: bool) -> None:
+        """Take the members.
+
+        Args:
+            name: The judge's name.
+            members: The members by name.
+            is_binary: Whether their scores count as low or high quality.
+
+        Raises:
+            OptionError: If two members score on different scales, and not as low or high quality.
+        """
+        self._members = dict(members)
+        self._is_binary = is_binary
+        self.scale: Scale | None = BINARY if is_binary else _common_scale(name, members)
+        self.rubric_form = _common_form({key: each.rubric_form for key, each in members.items()})
+        self.question_form = _common_form(
+            {key: each.question_form for key, each in members.items()}
+        )
+
+    @property
+    def _asked_scale(self) -> Scale | None:
+        """What `ask` takes."""
+        return BINARY if self._is_binary else None
+
+    @property
+    def _labels(self) -> str:
+        return LABELS[1] if self._is_binary else LABELS[0]
+
+    def close(self) -> None:
+        """Close the members."""
+        close_members(self._members.values())
+
+    def _different_scales(self, criterion: Criterion, names: Iterable[str]) -> str | None:
+        """Say that members score a criterion on different scales, if they do."""
+        scales = {name: self._members[name].scale or criterion.scale for name in names}
+        if self._is_binary or len(set(scales.values())) <= 1:
+            return None
+        listed = ", ".join(f"{name} on {scale.name}" for name, scale in scales.items())
+        return f"the members score on different scales ({listed}); labels=binary compares them"
+
+
+Made = TypeVar("Made", bound=JudgeOfMembers)
 Options = TypeVar("Options", bound=MemberOptions)
 
 
@@ -123,22 +167,13 @@ def describe_members(members: Mapping[str, Judge]) -> dict[str, Any] | None:
     return described
 
 
-def common_rubric_form(members: Mapping[str, Judge]) -> str | None:
-    """How the members execute the items of a rubric, for the cache; None if none of them does."""
-    return _common_form({name: member.rubric_form for name, member in members.items()})
-
-
-def common_question_form(members: Mapping[str, Judge]) -> str | None:
-    """How the members judge a question alone, for the cache; None if none of them does."""
-    return _common_form({name: member.question_form for name, member in members.items()})
-
-
 def _common_form(forms: Mapping[str, str | None]) -> str | None:
+    """The members' forms as one, for the cache; None if none of them has one."""
     known = {name: form for name, form in forms.items() if form is not None}
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16] if known else None
 
 
-def common_member_scale(judge: str, members: Mapping[str, Judge]) -> Scale | None:
+def _common_scale(judge: str, members: Mapping[str, Judge]) -> Scale | None:
     """The scale of all members; None if some score each criterion on its own.
 
     Raises:

@@ -12,21 +12,18 @@ from typing import Any
 from inspector_plugin.data.files import read_json
 from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.judges.members import (
+    JudgeOfMembers,
     MemberOptions,
     added,
     ask,
     blocks,
-    close_members,
-    common_member_scale,
-    common_question_form,
-    common_rubric_form,
     describe_members,
     made_of_members,
 )
 from inspector_plugin.judging.calls import reason_against
-from inspector_plugin.judging.judge import Judge, JudgementGroups, StreamingJudge
+from inspector_plugin.judging.judge import Judge, JudgementGroups
 from inspector_plugin.plugins.options import Backend, option
-from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
+from inspector_plugin.schema.criteria import Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest, unscored
 
 RULES = ("mean", "median", "majority", "weighted")
@@ -68,7 +65,7 @@ def make_panel(options: PanelOptions) -> PanelJudge:
     return made_of_members("panel", options, PanelJudge)
 
 
-class PanelJudge(StreamingJudge):
+class PanelJudge(JudgeOfMembers):
     """Asks all members, and makes one score of theirs.
 
     A member without a score does not count: with `min_valid` scores or more there is a score, and
@@ -93,21 +90,15 @@ class PanelJudge(StreamingJudge):
                 f"Option 'min_valid' must be from 1 to {len(members)}, the number of members, not "
                 f"{least}."
             )
-        self._members, self._least, self._rule = dict(members), least, options.rule
-        self.rubric_form = common_rubric_form(members)
-        self.question_form = common_question_form(members)
-        if options.labels == "binary":
-            self.scale: Scale | None = BINARY
-        else:
-            self.scale = common_member_scale("panel", members)
-        self._is_binary = options.labels == "binary"
+        super().__init__("panel", members, options.labels == "binary")
+        self._least, self._rule = least, options.rule
         self._weights = _read_weights(options, tuple(members))
 
     def judge_each(self, requests: Sequence[JudgeRequest]) -> JudgementGroups:
         """Hand over the judgements block by block; see `StreamingJudge`."""
         for start, block in blocks(requests):
             judged = {
-                name: ask(member, name, block, BINARY if self._is_binary else None)
+                name: ask(member, name, block, self._asked_scale)
                 for name, member in self._members.items()
             }
             yield [
@@ -127,12 +118,9 @@ class PanelJudge(StreamingJudge):
         able = [name for name, reason in reasons.items() if reason is None]
         if len(able) < self._least:
             return _too_few(len(able), self._least, len(reasons), "can judge this", reasons)
-        scales = {self._members[name].scale or criterion.scale for name in able}
-        if len(scales) > 1 and not self._is_binary:
-            listed = ", ".join(
-                f"{name} on {(self._members[name].scale or criterion.scale).name}" for name in able
-            )
-            return f"the members score on different scales ({listed}); labels=binary compares them"
+        different = self._different_scales(criterion, able)
+        if different is not None:
+            return different
         if self._weights is not None:
             for name in able:
                 if self._weight(name, criterion.key) is None:
@@ -149,12 +137,8 @@ class PanelJudge(StreamingJudge):
             "rule": self._rule,
             "min_valid": self._least,
             "weights": self._weights,
-            "labels": "binary" if self._is_binary else "multiclass",
+            "labels": self._labels,
         }
-
-    def close(self) -> None:
-        """Close the members."""
-        close_members(self._members.values())
 
     def _judgement(self, request: JudgeRequest, judged: Mapping[str, Judgement]) -> Judgement:
         scores = {

@@ -34,7 +34,7 @@ from inspector_plugin.workflows.distill_choice import (
 from inspector_plugin.workflows.distill_conclusion import conclude
 from inspector_plugin.workflows.distill_doubts import guided, opened_cache
 from inspector_plugin.workflows.distill_labels import label
-from inspector_plugin.workflows.distill_measure import audit, judge_held_out
+from inspector_plugin.workflows.distill_measure import audit, judge_held_out, make_distilled
 from inspector_plugin.workflows.distill_plan import (
     DistillPlan,
     Estimate,
@@ -113,10 +113,10 @@ def distill(
         say(f"3 of 5: training on the labels ({plan.model})")
         pack = train_pack(plan)
         say("4 of 5: judging held-out problems")
-        speed = judge_held_out(plan, pack, registry)
-        say("5 of 5: audits and conclusions")
-        with opened_cache(plan) as cache:
-            audited = audit(plan, pack, registry, cache)
+        with make_distilled(plan, pack, registry) as judge, opened_cache(plan) as cache:
+            speed = judge_held_out(plan, pack, judge)
+            say("5 of 5: audits and conclusions")
+            audited = audit(plan, pack, judge, cache)
         return conclude(plan, choice, labels, pack, speed, audited)
 
 

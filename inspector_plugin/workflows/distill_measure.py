@@ -48,8 +48,13 @@ class Audited:
     figures: Mapping[str, Any]
 
 
-def judge_held_out(plan: DistillPlan, pack: TrainedPack, registry: JudgeRegistry) -> float | None:
+def judge_held_out(plan: DistillPlan, pack: TrainedPack, judge: Judge) -> float | None:
     """Let the distilled judge judge the held-out rows, beside the reference's judgements.
+
+    Args:
+        plan: What is asked for.
+        pack: The pack that was trained.
+        judge: The judge of its probes.
 
     Returns:
         Rows per second; None if it was not measured.
@@ -68,13 +73,12 @@ def judge_held_out(plan: DistillPlan, pack: TrainedPack, registry: JudgeRegistry
         nonlocal judged
         judged += 1
 
-    with make_distilled(plan, pack, registry) as judge:
-        before = _lines(plan)
-        anew = not _is_made_by(plan, made_by)
-        start = time.monotonic()
-        # Without the cache, so that the speed is that of judging; the file itself is resumed.
-        score_to_file(rows, {DISTILLED: judge}, plan.judged, made_by, overwrite=anew, on_row=count)
-        seconds = time.monotonic() - start
+    before = _lines(plan)
+    anew = not _is_made_by(plan, made_by)
+    start = time.monotonic()
+    # Without the cache, so that the speed is that of judging; the file itself is resumed.
+    score_to_file(rows, {DISTILLED: judge}, plan.judged, made_by, overwrite=anew, on_row=count)
+    seconds = time.monotonic() - start
     return _speed(plan, judged - (0 if anew else before), seconds)
 
 
@@ -112,17 +116,11 @@ def _speed(plan: DistillPlan, rows: int, seconds: float) -> float | None:
         return None
 
 
-def audit(
-    plan: DistillPlan, pack: TrainedPack, registry: JudgeRegistry, cache: JudgeCache | None
-) -> Audited:
+def audit(plan: DistillPlan, pack: TrainedPack, judge: Judge, cache: JudgeCache | None) -> Audited:
     """Audit the distilled judge; what is judged is in the cache at once, so that it resumes."""
     if not plan.audit_rows:
         return Audited([], ["None: --audit-rows 0."], {})
-    with make_distilled(plan, pack, registry) as judge:
-        parts = [
-            _audit_edits(plan, pack, judge, cache),
-            *_audit_suite(plan, pack, judge, cache),
-        ]
+    parts = [_audit_edits(plan, pack, judge, cache), *_audit_suite(plan, pack, judge, cache)]
     figures = {name: value for part in parts for name, value in part.figures.items()}
     write_whole(plan.audit, (json.dumps(figures, indent=1) + "\n").encode())
     return Audited(

@@ -154,7 +154,7 @@ def held_out_rows(candidates: Candidates, share: float, seed: int) -> Bools:
     count = max(round(share * problems), 1)
     if count < FEWEST_HELD_OUT or problems - count < FEWEST_HELD_OUT:
         raise DataError(
-            f"Problems in the rows: {problems}; holding {share:g} of them back leaves "
+            f"The rows are responses to {problems} problems; holding {share:g} of them back leaves "
             f"{min(count, problems - count)} on one side, and at least {FEWEST_HELD_OUT} are "
             "needed on both: give more problems, or another --held-out."
         )

@@ -391,6 +391,17 @@ def test_used_quantities_name_what_is_used_and_what_comes_from_nowhere() -> None
     assert used_quantities("How many?", "none").share_used is None
 
 
+def test_a_division_uses_both_of_its_numbers() -> None:
+    problem = "They share 4800 stamps among 15 children."
+    for division in ("4800 / 15 = 320", "4800/15 = 320", r"\frac{4800}{15} = 320"):
+        use = used_quantities(problem, division)
+        assert use.used == (True, True)
+        assert use.unexplained == ()
+    other = used_quantities(problem, "4800 / 17 is too much")
+    assert other.used == (False, True)
+    assert [quantity.text for quantity in other.unexplained] == ["4800 / 17"]
+
+
 def test_the_final_answer_is_the_marked_or_the_last_number() -> None:
     for text in ("A: 42", "#### 42", r"so \boxed{42} of 50", "The answer is 42.", "3 or 42"):
         answer = final_answer(text)
@@ -424,6 +435,15 @@ def test_features_say_what_their_names_promise() -> None:
     assert features(question, "15 / 4 = 3.75")["fractions"] == 1
     nothing = features(question, "I do not know.")
     assert nothing["answer_present"] == nothing["equations"] == nothing["quantities_used"] == 0
+
+
+@pytest.mark.parametrize(("answer", "computed"), [("33", 1), ("32", 1), ("35", 0), ("32.5", 1)])
+def test_a_result_may_be_rounded_to_the_answer(answer: str, computed: int) -> None:
+    question = "1300 pupils, 40 to a bus: how many buses?"
+    response = f"1300 / 40 = 32.5, so we order {answer} buses."
+    found = features(question, response)
+    assert found["answer_computed"] == found["results_used"] == computed
+    assert (found["unexplained"] == 0) is bool(computed)
 
 
 def test_features_without_annotations_do_not_read_them() -> None:

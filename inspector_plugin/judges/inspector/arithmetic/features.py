@@ -18,6 +18,7 @@ from inspector_plugin.judges.inspector.arithmetic.equations import (
 from inspector_plugin.judges.inspector.arithmetic.quantities import (
     Quantity,
     quantities,
+    roundings,
     used_quantities,
 )
 from inspector_plugin.judges.inspector.arithmetic.tokens import strip_annotations
@@ -35,7 +36,8 @@ ARITHMETIC_FEATURES: dict[str, str] = {
     "unexplained_count": "log(1 + how many of them come from nowhere)",
     "fractions": "share of the computed results that are no whole numbers",
     "answer_present": "1 if the response ends in a number or marks an answer",
-    "answer_computed": "1 if the final answer is the result of the last calculation",
+    "answer_computed": "1 if the final answer is the result of the last calculation, or that "
+    "rounded to a whole number",
     "answer_plain": "1 if the final answer is a whole number that is not negative",
     "results_used": "share of the computed results that are used later or are the answer",
 }
@@ -96,13 +98,16 @@ def arithmetic_features(
             / max(len(computed), 1)
         ),
         "answer_present": answer is not None,
-        "answer_computed": (
-            answer is not None and last is not None and last.right in answer.readings
-        ),
+        "answer_computed": answer is not None and last is not None and _answers(answer, last),
         "answer_plain": answer is not None and _is_plain(answer, response),
         "results_used": _share_used_later(report, computed, response, answer),
     }
     return np.array([float(values[name]) for name in ARITHMETIC_FEATURES])
+
+
+def _answers(answer: Quantity, equation: Equation) -> bool:
+    """Whether an answer is the result of an equation, as it is or rounded up or down."""
+    return not answer.readings.isdisjoint(roundings(equation.right))
 
 
 def _is_plain(answer: Quantity, response: str) -> bool:
@@ -128,7 +133,7 @@ def _share_used_later(
         e.right is not None
         and (
             last.get(abs(e.right), -1) > e.end + len(">>") + 1
-            or (answer is not None and e.right == answer.value)
+            or (answer is not None and _answers(answer, e))
         )
         for e in computed
     ]

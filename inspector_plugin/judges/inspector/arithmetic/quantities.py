@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Quantity:
         end: Offset after its last character.
         value: What it says; of a percentage the number before the sign.
         percent: Whether a percent sign follows.
+        parts: Numerator and denominator of what may be a fraction, or a division; else empty.
     """
 
     text: str
@@ -72,6 +74,7 @@ class Quantity:
     end: int
     value: Fraction
     percent: bool = False
+    parts: tuple[Fraction, ...] = ()
 
     @property
     def readings(self) -> frozenset[Fraction]:
@@ -122,8 +125,17 @@ def quantities(text: str) -> tuple[Quantity, ...]:
         value = _value(match)
         if value is not None:
             percent = (match["after"] or "").strip(" \\") in ("%", "percent")
-            found.append(Quantity(match.group(), match.start(), match.end(), value, percent))
+            place = match.start(), match.end()
+            found.append(Quantity(match.group(), *place, value, percent, _parts(match)))
     return tuple(found)
+
+
+def _parts(match: re.Match[str]) -> tuple[Fraction, ...]:
+    """Numerator and denominator of a found quotient."""
+    if match["over"]:
+        return Fraction(int(match["over"])), Fraction(int(match["under"]))
+    number = number_value(match["number"]) if match["number"] and match["below"] else None
+    return () if number is None else (number[0], Fraction(int(match["below"])))
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -157,7 +169,8 @@ def used_quantities(
     report = report or check_arithmetic(response)
     given = {q.value: q for q in reversed(quantities(problem)) if q.text.lower() not in _IDLE}
     written = quantities(response)
-    said = {reading for q in written for reading in q.readings}
+    # "120/4" may be a fraction or a division of the problem's 120 by its 4.
+    said = {value for q in written for value in (*q.readings, *q.parts)}
     # 2 apples of which a half rot are used in "2 / 2" too, so parts count by their inverse.
     used = tuple(bool(_forms(q) & said) for q in given.values())
     known: set[Fraction] = set(_COMMON)
@@ -170,11 +183,21 @@ def used_quantities(
     for quantity in written:
         place = bisect_left(begins, quantity.end)
         while seen < place:
-            known |= {v for v in (results[seen][2].left, results[seen][2].right) if v is not None}
+            equation = results[seen][2]
+            known |= {v for v in (equation.left, equation.right) if v is not None}
+            known |= roundings(equation.right)
             seen += 1
-        if not quantity.readings & known and quantity.value not in known:
+        divides_known = bool(quantity.parts) and known.issuperset(quantity.parts)
+        if not quantity.readings & known and not divides_known:
             unexplained.append(quantity)
     return QuantityUse(tuple(given.values()), used, tuple(unexplained), len(written))
+
+
+def roundings(value: Fraction | None) -> frozenset[Fraction]:
+    """A result, and the whole numbers next to it: of 3.25 buses, 4 are ordered, and 3 get full."""
+    if value is None:
+        return frozenset()
+    return frozenset({value, Fraction(math.floor(value)), Fraction(math.ceil(value))})
 
 
 def _forms(quantity: Quantity) -> frozenset[Fraction]:

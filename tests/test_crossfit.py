@@ -12,11 +12,12 @@ import pytest
 
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import ScoredRow
+from inspector_plugin.data.scored_rows import ScoredRow
 from inspector_plugin.errors import PackError
 from inspector_plugin.judges.inspector.calibration import calibration, coverage_curve
 from inspector_plugin.judges.inspector.crossfit import CriterionModel, CrossFitted, Hurdle
 from inspector_plugin.judges.inspector.crossfit_data import TrainingData, layout_of
+from inspector_plugin.judges.inspector.crossfit_familiarity import fit_familiarity
 from inspector_plugin.judges.inspector.crossfit_packs import ARRAYS, write_cross_fitted
 from inspector_plugin.judges.inspector.crossfit_training import (
     Fits,
@@ -202,15 +203,14 @@ def test_short_solutions_are_not_unlike_training_where_others_were_restyled() ->
     states = data.inputs.states.copy()
     states[:60, 2] += 40.0
     inputs = Inputs(states, data.inputs.questions, data.inputs.responses)
-    plan = PackPlan("tiny", "tiny", "multiclass", ("fluency",))
     whole = TrainingData(texts, inputs)
     fold = frozenset({int(whole.folds[0])})
     rows = np.flatnonzero((whole.folds == whole.folds[0]) & whole.restyled)
-    familiar = Fits(whole, plan)._familiarity(fold)
+    familiar = fit_familiarity(whole, "tiny", fold)
     assert (familiar.excess(inputs.part(rows)) > 1).mean() < 0.2
     real = np.flatnonzero(~whole.restyled)
     without = TrainingData(tuple(texts[n] for n in real), inputs.part(real))
-    strict = Fits(without, plan)._familiarity(fold)
+    strict = fit_familiarity(without, "tiny", fold)
     assert (strict.excess(inputs.part(rows)) > 1).all()
 
 

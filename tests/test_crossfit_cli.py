@@ -101,6 +101,8 @@ def test_too_few_scores_are_refused(
     ("flags", "message"),
     [
         (["--scored", "rows.jsonl"], "takes NAME=VALUE"),
+        (["--scored", "../x=rows.jsonl"], "The data set's name '../x' must be letters"),
+        (["--scored", "tiny=rows.jsonl", "--transfer", "tiny=a/b"], "name 'a/b' must be letters"),
         (["--scored", "a=x", "--scored", "a=y"], "names 'a' twice"),
     ],
 )

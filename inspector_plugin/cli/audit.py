@@ -21,7 +21,7 @@ from inspector_plugin.audits.run import WARNING_FLAGS, run_suite
 from inspector_plugin.audits.suite import read_suite
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import require_no_input, require_output, write_whole
-from inspector_plugin.errors import CriteriaError, DataError, OptionError
+from inspector_plugin.errors import CriteriaError, DataError, OptionError, count_of
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.plugins.options import JudgeSpec
@@ -193,7 +193,8 @@ def _audit_file(options: argparse.Namespace, spec: JudgeSpec) -> Audited:
         criteria = _criteria(options.criteria, judge, found.datasets)
         about = _about(judge, spec)
         print(
-            f"inspector audit: {len(found.numbers)} rows, {len(edits)} edits, on "
+            f"inspector audit: {count_of(len(found.numbers), 'row')}, "
+            f"{count_of(len(edits), 'edit')}, on "
             f"{', '.join(criterion.key for criterion in criteria)}",
             file=sys.stderr,
         )

@@ -13,8 +13,9 @@ from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError, OptionError, PackError
+from inspector_plugin.judges.inspector.plan import require_dataset_name
 from inspector_plugin.judges.running import RunningOptions, require_seed
 from inspector_plugin.progress import Progress
 from inspector_plugin.report.packs import pack_table
@@ -24,7 +25,6 @@ from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.schema.roscoe import ROSCOE
 
 if TYPE_CHECKING:
-    from inspector_plugin.judges.inspector.crossfit_data import TrainingData
     from inspector_plugin.judges.inspector.crossfit_training import Fits
     from inspector_plugin.judges.inspector.training_texts import TrainingText
 
@@ -95,11 +95,14 @@ def _crossfit(options: argparse.Namespace) -> int:
     require_seed(options.seed)
     files = {name: _named(getattr(options, name), name) for name in _KINDS_OF_FILES}
     transfers = _named(options.transfer, "transfer")
+    for name in transfers.values():
+        require_dataset_name(name)
+    _require_transfers(transfers, files)
     criteria = ROSCOE if options.criteria is None else parse_criteria(options.criteria)
     scored = {name: read_scored(Path(path), criteria) for name, path in files["scored"].items()}
-    _require_transfers(transfers, files)
     texts = _texts(scored, files, options)
     from inspector_plugin.judges.inspector.crossfit_data import training_data
+    from inspector_plugin.judges.inspector.crossfit_training import CHAINS, Fits, PackPlan
     from inspector_plugin.lm.batches import parse_batch_size
     from inspector_plugin.lm.feature_store import FeatureStore
     from inspector_plugin.lm.loading import load_language_model
@@ -121,62 +124,54 @@ def _crossfit(options: argparse.Namespace) -> int:
         "training": _training(options, scored, layer),
     }
     shared: Fits | None = None
-    with Progress(len(packs) * len(LABELS), "Fitting", "pack") as progress:
+    with Progress(len(packs) * len(LABELS) * CHAINS, "Fitting", "chain") as progress:
         for dataset, source in packs:
             for labels in LABELS:
                 keys = tuple(
                     c.key for c in criteria if any(r.criterion == c for r in scored[source])
                 )
-                shared = _fit_pack(
-                    options, data, (dataset, source, labels), keys, criteria, head, shared
-                )
-                progress.advance()
+                which = PackPlan(dataset, source, labels, keys)
+                fits = Fits(data, which, shared, progress.advance)
+                _fit_pack(options, fits, criteria, head)
+                shared = fits
     return 0
 
 
 def _fit_pack(
-    options: argparse.Namespace,
-    data: TrainingData,
-    which: tuple[str, str, str],
-    keys: tuple[str, ...],
-    criteria: Sequence[Criterion],
-    head: Mapping[str, Any],
-    shared: Fits | None,
-) -> Fits:
+    options: argparse.Namespace, fits: Fits, criteria: Sequence[Criterion], head: Mapping[str, Any]
+) -> None:
     """Fit and write one pack, and print its figures."""
     from inspector_plugin.judges.inspector.crossfit import CrossFitted
     from inspector_plugin.judges.inspector.crossfit_data import layout_of
     from inspector_plugin.judges.inspector.crossfit_figures import criterion_figures, pack_figures
     from inspector_plugin.judges.inspector.crossfit_packs import write_cross_fitted
-    from inspector_plugin.judges.inspector.crossfit_training import Fits, PackPlan, fit_chains
+    from inspector_plugin.judges.inspector.crossfit_training import fit_chains
     from inspector_plugin.judges.inspector.pack_folders import pack_folder
     from inspector_plugin.judges.inspector.packs import read_card
     from inspector_plugin.judges.packs import CARD
     from inspector_plugin.schema.correctness import CORRECTNESS
 
-    dataset, source, labels = which
-    folder = pack_folder(options.out, head["language_model"]["name"], dataset, labels)
+    plan = fits.plan
+    folder = pack_folder(options.out, head["language_model"]["name"], plan.dataset, plan.labels)
     with locked(folder):
         if (folder / CARD).exists() and not options.overwrite:
             raise PackError(f"{folder} holds a pack already; use --overwrite, or another --out.")
-        fits = Fits(data, PackPlan(dataset, source, labels, keys), shared)
         chains = fit_chains(fits)
-        known = frozenset(problem for text in data.texts for problem in text.problems)
+        known = frozenset(problem for text in fits.data.texts for problem in text.problems)
         models = CrossFitted(head["training"]["layer"], chains, known)
         entries = criterion_figures(fits, chains, options.seed)
         by_key = {criterion.key: criterion for criterion in (*criteria, CORRECTNESS)}
         own = {
             **head,
-            "dataset": dataset,
-            "scored": source,
-            "labels": labels,
+            "dataset": plan.dataset,
+            "scored": plan.scored,
+            "labels": plan.labels,
             "transferred": False,
             "figures": pack_figures(fits, chains, options.seed),
         }
         written = {by_key[key]: entry for key, entry in entries.items()}
-        write_cross_fitted(folder, own, models, layout_of(dataset), written)
+        write_cross_fitted(folder, own, models, layout_of(plan.dataset), written)
     print_tables(pack_table(read_card(folder), str(folder)))
-    return fits
 
 
 def _named(given: Sequence[str], flag: str) -> dict[str, str]:
@@ -186,6 +181,7 @@ def _named(given: Sequence[str], flag: str) -> dict[str, str]:
         name, separator, value = text.partition("=")
         if not (name and separator and value):
             raise OptionError(f"--{flag} takes NAME=VALUE, not {text!r}.")
+        require_dataset_name(name)
         if name in found:
             raise OptionError(f"--{flag} names {name!r} twice.")
         found[name] = value

@@ -24,7 +24,12 @@ from inspector_plugin.schema.criteria import LABELS
 _REPRESENTATION = record({"layer": whole(-1, 1000), "span": text, "pooling": text})
 _LAYOUT = record(
     {"name": text, "parts": listing(mapping(text, 1, 1), 1, 100)},
-    {"suffix": mapping(text, 0, 1), "question_form": text, "joined": choice(True, False)},
+    {
+        "suffix": mapping(text, 0, 1),
+        "question_form": text,
+        "response_form": text,
+        "joined": choice(True, False),
+    },
 )
 _ENTRY = record(
     {

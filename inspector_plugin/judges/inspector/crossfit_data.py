@@ -14,6 +14,7 @@ from inspector_plugin.judges.inspector.inputs import Inputs, state_features
 from inspector_plugin.judges.inspector.layout import PromptLayout, bare_layout
 from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
+from inspector_plugin.judges.inspector.response_forms import SOLUTION
 from inspector_plugin.judges.inspector.styles import STYLES
 from inspector_plugin.judges.inspector.training_texts import FOLDS, SCORED, SOLUTIONS, TrainingText
 from inspector_plugin.lm.feature_store import FeatureStore, read_features
@@ -64,6 +65,10 @@ class TrainingData:
         """Which texts are real solutions in another style, [texts]."""
         return np.array([text.kind in STYLES for text in self.texts])
 
+    def of_kinds(self, kinds: Sequence[str]) -> Bools:
+        """Which texts were made in one of some kinds, [texts]."""
+        return np.array([text.kind in kinds for text in self.texts])
+
     @cached_property
     def origins(self) -> npt.NDArray[np.str_]:
         """Where each text comes from, [texts]."""
@@ -103,7 +108,7 @@ class TrainingData:
 def layout_of(dataset: str) -> PromptLayout:
     """Question and response alone, the question in the form that the data set's scores know."""
     form = dataset if dataset in QUESTION_FORMS else None
-    return replace(bare_layout(ROSCOE[0]), question_form=form)
+    return replace(bare_layout(ROSCOE[0]), question_form=form, response_form=SOLUTION)
 
 
 def training_data(
@@ -112,6 +117,7 @@ def training_data(
     layer: int,
     store: FeatureStore,
     batch_size: int | None = None,
+    form: str | None = SOLUTION,
 ) -> TrainingData:
     """Run all texts through the language model, as far as that was not done before.
 
@@ -123,8 +129,10 @@ def training_data(
         layer: The layer.
         store: Where features are kept.
         batch_size: The most prompts in a batch; None for as many as fit.
+        form: The name in `RESPONSE_FORMS` of how responses are read; None for as they are.
     """
-    layout, features = bare_layout(ROSCOE[0]), state_features(layer)
+    layout = replace(bare_layout(ROSCOE[0]), response_form=form)
+    features = state_features(layer)
     encodings = [
         encode(language_model, layout.segments(JudgeRequest(text.question, text.response)))
         for text in texts
@@ -134,5 +142,6 @@ def training_data(
     paths = store.extract(language_model, [encodings[n] for n in kept], plan)
     pooled = read_features(paths, {f: f.width(language_model) for f in features})
     chosen = tuple(texts[n] for n in kept)
-    inputs = Inputs.of(pooled, layer, [t.question for t in chosen], [t.response for t in chosen])
+    responses = [layout.response(text.response) for text in chosen]
+    inputs = Inputs.of(pooled, layer, [text.question for text in chosen], responses)
     return TrainingData(chosen, inputs)

@@ -114,7 +114,7 @@ def _without_kind(fits: Fits, kind: str, chosen: Bools) -> float:
     """The share found of a kind that the hurdle was fitted without."""
     hits = []
     for excluded, rows in _by_folds(fits.data, chosen).items():
-        hurdle = fits.attempt_without(excluded, kind)
+        hurdle = fits.hurdles.attempt_without(kind, excluded, fits.plan.dataset)
         hits.append(hurdle.probability(fits.data.inputs.part(rows)) < 0.5)
     return round(float(np.concatenate(hits).mean()), 4)
 
@@ -165,7 +165,7 @@ def _correctness_figures(fits: Fits, probabilities: Array, seed: int) -> dict[st
             "auc": {
                 "all": round(float(roc_auc_score(truth, scores)), 4),
                 "within_author": by_author,
-                "author_left_out": fits.author_left_out(),
+                "author_left_out": fits.correctness.author_left_out,
                 "author_alone": round(float(roc_auc_score(truth, name_alone)), 4),
             }
         },

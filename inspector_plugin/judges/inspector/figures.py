@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from inspector_plugin.agreement.compare import Agreement, agreement
-from inspector_plugin.data.stored_scores import ScoredRow, problems_of
+from inspector_plugin.data.scored_rows import ScoredRow, problems_of
 from inspector_plugin.judges.inspector.classifiers import Array
 from inspector_plugin.judges.inspector.surface import predict_from_counts, predict_from_words
 from inspector_plugin.schema.criteria import Scale

@@ -9,27 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inspector_plugin.data.text import plain
-from inspector_plugin.errors import OptionError, PackError, one_of
-from inspector_plugin.folders import shipped_folder
+from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.inspector.layout import PromptLayout
+from inspector_plugin.judges.inspector.linear import Array
 from inspector_plugin.judges.inspector.options import InspectorOptions
-from inspector_plugin.judges.inspector.pack_folders import (
-    available_datasets,
-    find_pack,
-    model_folder,
-    model_slug,
-)
-from inspector_plugin.judges.inspector.packs import ProbePack, label_scale, read_pack
+from inspector_plugin.judges.inspector.pack_choice import read_packs, require_fit
+from inspector_plugin.judges.inspector.packs import ProbePack, label_scale
 from inspector_plugin.judges.inspector.probe import TRAINED_ON, AnyProbe, Seen
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.lm.batches import Breaker, Fault, parse_batch_size
-from inspector_plugin.lm.forward import pooled_features
+from inspector_plugin.lm.forward import Pooled, pooled_features
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.plan import Feature, ForwardPlan
 from inspector_plugin.lm.tokens import Encoding, encode
@@ -46,8 +40,6 @@ from inspector_plugin.schema.records import (
 logger = logging.getLogger(__name__)
 
 DEFAULT_DATASET = "gsm8k"
-# The name of the packs of single probes that ship.
-FAST = "fast"
 TRUNCATED = "truncated"
 # A score of correctness that is known from the right answer instead of being estimated.
 GOLD_ANSWER = "gold-answer"
@@ -63,6 +55,8 @@ class InspectorJudge(Judge):
     It can judge the criteria that its probes were trained on, told by their fingerprint. A score is
     flagged "truncated" if the prompt was too long for the language model, and "trained-on" if the
     probe learnt from the problem: it may agree there with its reference better than elsewhere.
+    Cross-fitted probes flag "off-task", "unlike-training", and "addresses-judge" where sentences
+    that speak to the judge were left out.
     Where a request says whether the answer is right, that is the score of `correctness`, flagged
     "gold-answer".
     """
@@ -90,14 +84,14 @@ class InspectorJudge(Judge):
         self._warned: set[str] = set()
         self._breaker = Breaker()
         # The packs are read first: that is quick, and spares loading a language model in vain.
-        self._packs = _read_packs(options)
+        self._packs = read_packs(options)
         name = options.model or str(next(iter(self._packs.values())).language_model["name"])
         self._language_model: LanguageModel | None = load_language_model(
             name, options.device, options.dtype
         )
         self._description = self._language_model.describe()
         for pack in self._packs.values():
-            _require_fit(pack, self._language_model)
+            require_fit(pack, self._language_model)
 
     def cannot_judge(self, criterion: Criterion, dataset: str | None) -> str | None:
         """Say why there is no probe for a criterion; see `Judge.cannot_judge`."""
@@ -205,76 +199,96 @@ class InspectorJudge(Judge):
         chosen = [index for index in indices if names & set(requests[index].keys)]
         if not chosen:
             return
-        suffixes = dict(probe.layout.suffix for probe in asked if probe.layout.suffix)
+        prompts = self._encode(layout, asked, [requests[index] for index in chosen])
+        pooled, faults = self._read(prompts, asked)
+        for place, fault in faults.items():
+            reason = unscored(fault.reason, transient=fault.transient)
+            index = chosen[place]
+            scores[index].update(dict.fromkeys(names & set(requests[index].keys), reason))
+        good = [place for place in range(len(chosen)) if place not in faults]
+        if not good:
+            return
+        rows = [requests[chosen[place]] for place in good]
+        seen = Seen(
+            pooled,
+            [layout.question(request.question) for request in rows],
+            [layout.response(request.response) for request in rows],
+        )
+        unread = [layout.remarks(request.response) for request in rows]
+        for probe in asked:
+            key, found = probe.criterion.key, probe.predict(seen)
+            for row, (place, request) in enumerate(zip(good, rows, strict=True)):
+                if key not in request.keys:
+                    continue
+                remarks = (*found.flags[row], *unread[row])
+                flags = self._flags(dataset, prompts[place].truncated, remarks)
+                label = None if found.labels is None else int(found.labels[row])
+                scores[chosen[place]][key] = self._score(
+                    probe.criterion, request, found.probabilities[row], label, flags
+                )
+
+    def _encode(
+        self, layout: PromptLayout, probes: Sequence[AnyProbe], requests: Sequence[JudgeRequest]
+    ) -> list[Encoding]:
+        """Lay out requests as the prompts that the probes share."""
+        suffixes = dict(probe.layout.suffix for probe in probes if probe.layout.suffix)
         language_model = self._open_language_model()
-        encodings = [
+        return [
             encode(
-                language_model,
-                layout.segments(requests[index]),
-                suffixes=suffixes,
-                joined=layout.joined,
+                language_model, layout.segments(request), suffixes=suffixes, joined=layout.joined
             )
-            for index in chosen
+            for request in requests
         ]
-        features = sorted(set().union(*(probe.features() for probe in asked)))
+
+    def _read(
+        self, prompts: Sequence[Encoding], probes: Sequence[AnyProbe]
+    ) -> tuple[Pooled, dict[int, Fault]]:
+        """Run prompts through the language model.
+
+        Returns:
+            The features of those that could be read, in order; and why the others could not, by
+            their place.
+        """
+        features = sorted(set().union(*(probe.features() for probe in probes)))
         plan = ForwardPlan(tuple(features), self._batch_size)
-        faults = _without_tokens(encodings, features)
-        readable = [place for place in range(len(chosen)) if place not in faults]
+        faults = _without_tokens(prompts, features)
+        readable = [place for place in range(len(prompts)) if place not in faults]
         found: dict[int, Fault] = {}
         pooled = pooled_features(
-            language_model,
-            [encodings[place] for place in readable],
+            self._open_language_model(),
+            [prompts[place] for place in readable],
             plan,
             None,
             found.__setitem__,
         )
         faults |= {readable[place]: fault for place, fault in found.items()}
-        for place, index in enumerate(chosen):
-            fault = faults.get(place)
-            self._breaker.note(fault)
-            if fault is not None:
-                reason = unscored(fault.reason, transient=fault.transient)
-                scores[index].update(dict.fromkeys(names & set(requests[index].keys), reason))
+        for place in range(len(prompts)):
+            self._breaker.note(faults.get(place))
         good = [place for place in range(len(readable)) if place not in found]
-        pooled = {feature: rows[good] for feature, rows in pooled.items()}
-        chosen = [chosen[readable[place]] for place in good]
-        encodings = [encodings[readable[place]] for place in good]
-        if not chosen:
-            return
-        seen = Seen(
-            pooled,
-            [layout.question(requests[index].question) for index in chosen],
-            [requests[index].response for index in chosen],
-        )
-        for probe in asked:
-            scale = label_scale(probe.criterion, self._labels)
-            found_here = probe.predict(seen)
-            labels = found_here.labels
-            for row, (index, encoding, probabilities, remarks) in enumerate(
-                zip(chosen, encodings, found_here.probabilities, found_here.flags, strict=True)
-            ):
-                if probe.criterion.key not in requests[index].keys:
-                    continue
-                flags = self._flags(dataset, encoding.truncated, remarks)
-                correct = requests[index].correct
-                if probe.criterion == CORRECTNESS and correct is not None:
-                    known = expected_score(np.eye(2)[int(correct)], scale)
-                    scores[index][CORRECTNESS.key] = replace(known, flags=(GOLD_ANSWER, *flags))
-                    continue
-                if not np.isfinite(probabilities).all():
-                    score = unscored("the probe gave probabilities that are not finite")
-                    scores[index][probe.criterion.key] = score
-                    continue
-                confidence = float(probabilities.max())
-                if self._min_confidence is not None and confidence < self._min_confidence:
-                    scores[index][probe.criterion.key] = unscored(
-                        f"the confidence {confidence:.2f} is below min_confidence "
-                        f"{self._min_confidence:g}"
-                    )
-                    continue
-                score = expected_score(probabilities, scale)
-                label = score.label if labels is None else int(labels[row])
-                scores[index][probe.criterion.key] = replace(score, label=label, flags=flags)
+        return {feature: rows[good] for feature, rows in pooled.items()}, faults
+
+    def _score(
+        self,
+        criterion: Criterion,
+        request: JudgeRequest,
+        probabilities: Array,
+        label: int | None,
+        flags: tuple[str, ...],
+    ) -> CriterionScore:
+        """One score: known from the right answer, estimated, or left out with the reason."""
+        scale = label_scale(criterion, self._labels)
+        if criterion == CORRECTNESS and request.correct is not None:
+            known = expected_score(np.eye(2)[int(request.correct)], scale)
+            return replace(known, flags=(GOLD_ANSWER, *flags))
+        if not np.isfinite(probabilities).all():
+            return unscored("the probe gave probabilities that are not finite")
+        confidence = float(probabilities.max())
+        if self._min_confidence is not None and confidence < self._min_confidence:
+            return unscored(
+                f"the confidence {confidence:.2f} is below min_confidence {self._min_confidence:g}"
+            )
+        score = expected_score(probabilities.tolist(), scale)
+        return replace(score, label=score.label if label is None else label, flags=flags)
 
     def _flags(self, dataset: str, truncated: bool, remarks: tuple[str, ...]) -> tuple[str, ...]:
         if TRAINED_ON in remarks:
@@ -308,67 +322,6 @@ def _without_tokens(encodings: Sequence[Encoding], features: Sequence[Feature]) 
         for span in spans
         if encoding.spans[span][0] == encoding.spans[span][1]
     }
-
-
-def _read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
-    """Read the packs of a language model: that of one data set, or of all that there are."""
-    root = Path(options.probes) if options.probes else None
-    if options.probes == FAST and not Path(FAST).is_dir():
-        root = shipped_folder("probes") / FAST
-    folder = model_folder(root, options.model)
-    available = available_datasets(folder, options.labels)
-    if options.dataset is not None and options.dataset not in available:
-        raise OptionError(
-            one_of(options.dataset, available, f"data set of {options.labels} probes in {folder}")
-            + " Train probes for it with: inspector train"
-        )
-    datasets = [options.dataset] if options.dataset else available
-    packs = {name: read_pack(find_pack(folder, name, options.labels)) for name in datasets}
-    for pack in packs.values():
-        if pack.labels != options.labels:
-            raise PackError(
-                f"{pack.folder} holds probes with {pack.labels} labels in the place of those with "
-                f"{options.labels} labels."
-            )
-    return packs
-
-
-def _require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
-    wanted = pack.language_model
-    if wanted["fingerprint"] is None:
-        _require_name_and_sizes(pack, language_model)
-        return
-    if language_model.fingerprint == wanted["fingerprint"]:
-        for size in ("layers", "hidden_size", "attention_heads"):
-            if wanted.get(size, getattr(language_model, size)) != getattr(language_model, size):
-                raise PackError(
-                    f"{pack.folder} was altered: it says {size} {wanted[size]} of a language model "
-                    f"with {getattr(language_model, size)}."
-                )
-        return
-    raise PackError(
-        f"The probes in {pack.folder} were trained on {wanted['name']!r} (hidden size "
-        f"{wanted['hidden_size']}, weights {wanted['fingerprint'][:12]}), and "
-        f"{language_model.name!r} has hidden size {language_model.hidden_size}, weights "
-        f"{language_model.fingerprint[:12]}: judge with model={wanted['name']}, or train "
-        f"probes for {language_model.name!r} with: inspector train"
-    )
-
-
-def _require_name_and_sizes(pack: ProbePack, language_model: LanguageModel) -> None:
-    """Compare what can be compared where a pack was made without the weights at hand."""
-    wanted = pack.language_model
-    found = (language_model.hidden_size, language_model.layers)
-    same_name = model_slug(language_model.name) == model_slug(wanted["name"])
-    if same_name and found == (wanted["hidden_size"], wanted["layers"]):
-        return
-    raise PackError(
-        f"The probes in {pack.folder} are for {wanted['name']!r} (hidden size "
-        f"{wanted['hidden_size']}, {wanted['layers']} layers), and {language_model.name!r} has "
-        f"hidden size {found[0]}, {found[1]} layers: judge with model={wanted['name']}. If that is "
-        f"the same model under another name, import the probes again with --model "
-        f"{language_model.name}, which binds them to its weights."
-    )
 
 
 def _by_prompt(pack: ProbePack) -> dict[PromptLayout, list[AnyProbe]]:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inspector_plugin.errors import OptionError, PackError, one_of
+from inspector_plugin.judges.inspector.addresses import ADDRESSES_JUDGE, addresses_judge
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
+from inspector_plugin.judges.inspector.response_forms import LONGEST, RESPONSE_FORMS
 from inspector_plugin.lm.tokens import ALL, Segment
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import JudgeRequest
@@ -40,6 +42,8 @@ class PromptLayout:
             they are.
         joined: Whether the prompt is tokenised as one text, as whoever formats a prompt first and
             tokenises it then does; else each part by itself.
+        response_form: The name in `RESPONSE_FORMS` of how the probe reads responses; None for as
+            they are.
     """
 
     name: str
@@ -47,6 +51,7 @@ class PromptLayout:
     suffix: tuple[str, str] | None = None
     question_form: str | None = None
     joined: bool = False
+    response_form: str | None = None
 
     def question(self, question: str) -> str:
         """Bring a question into the form that the probe was trained on."""
@@ -54,9 +59,24 @@ class PromptLayout:
             question if self.question_form is None else QUESTION_FORMS[self.question_form](question)
         )
 
+    def response(self, response: str) -> str:
+        """Bring a response into the form that the probe was trained on."""
+        return (
+            response if self.response_form is None else RESPONSE_FORMS[self.response_form](response)
+        )
+
+    def remarks(self, response: str) -> tuple[str, ...]:
+        """Flags for what the probe does not read of a response."""
+        is_read = self.response_form is not None and len(response) <= LONGEST
+        leaves_out = is_read and addresses_judge(response)
+        return (ADDRESSES_JUDGE,) if leaves_out else ()
+
     def segments(self, request: JudgeRequest) -> list[Segment]:
         """Lay out a request. Fields become spans; what stands in them is never interpreted."""
-        fields = {"question": self.question(request.question), "response": request.response}
+        fields = {
+            "question": self.question(request.question),
+            "response": self.response(request.response),
+        }
         return [
             Segment(fields[value], span=value) if kind == "field" else Segment(value)
             for kind, value in self.parts
@@ -97,6 +117,8 @@ class PromptLayout:
             row["suffix"] = self.suffixes
         if self.question_form:
             row["question_form"] = self.question_form
+        if self.response_form:
+            row["response_form"] = self.response_form
         if self.joined:
             row["joined"] = True
         return row
@@ -112,12 +134,17 @@ class PromptLayout:
         for kind, value in parts:
             if kind not in ("text", "field") or (kind == "field" and value not in FIELDS):
                 raise PackError(f"Prompt layout {row['name']!r}: unknown part {kind}={value!r}.")
-        form = row.get("question_form")
+        form, response_form = row.get("question_form"), row.get("response_form")
         if form is not None and form not in QUESTION_FORMS:
             raise PackError(f"Prompt layout {row['name']!r}: unknown question form {form!r}.")
+        if response_form is not None and response_form not in RESPONSE_FORMS:
+            raise PackError(
+                f"Prompt layout {row['name']!r}: unknown response form {response_form!r}."
+            )
         suffixes = [(str(span), str(text)) for span, text in row.get("suffix", {}).items()]
         suffix = suffixes[0] if suffixes else None
-        return PromptLayout(str(row["name"]), parts, suffix, form, row.get("joined", False) is True)
+        joined = row.get("joined", False) is True
+        return PromptLayout(str(row["name"]), parts, suffix, form, joined, response_form)
 
 
 def published_layout(criterion: Criterion) -> PromptLayout:

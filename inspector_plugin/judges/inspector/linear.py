@@ -35,6 +35,10 @@ class LinearModel:
             return np.concatenate([np.zeros_like(found), found], axis=1)
         return found
 
+    def plus(self, other: LinearModel, share: float) -> LinearModel:
+        """The model whose logits are this one's and a share of another's, of the same labels."""
+        return LinearModel(self.weights + share * other.weights, self.bias + share * other.bias)
+
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[np.float32]]:
         """Return its arrays by name, as float32."""
         return {

@@ -76,6 +76,13 @@ REPEATED_WORDS = (
     "maybe", "window", "pencil", "however", "result", "hello", "equals", "because", "total",
     "okay", "value", "lemon", "seven", "done", "test", "and", "ok", "x", "42", "...",
 )  # fmt: skip
+# A word or two that answer nothing.
+REMARKS = (
+    "ok", "OK.", "hmm", "Hm, interesting.", "haha", "idk", "No idea.", "not sure", "test", "hello",
+    "Hi there!", "Thanks!", "thank you", "Good luck.", "I see.", "Sure!", "later", "What?", "??",
+    "...", "n/a", "N/A", "null", "undefined", "TODO", "asdf", "qwerty", "foo", "wow", "nice", "huh",
+    "Well.", "Let me think.", "Next.", "-", "blah blah", "whatever", "see above", "the end", "stop",
+)  # fmt: skip
 # Around the problem said again.
 RESTATEMENTS = (
     "{}",

@@ -19,6 +19,7 @@ from inspector_plugin.judges.inspector.negative_texts import (
     BARE_ANSWERS,
     OFF_TOPIC,
     REFUSALS,
+    REMARKS,
     REPEATED_WORDS,
     RESTATEMENTS,
 )
@@ -30,6 +31,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "other_solution": ("semantic_consistency", "logicality", "informativeness", "factuality"),
     "problem_repeated": ("logicality", "informativeness"),
     "word_repeated": _ALL,
+    "remark": _ALL,
     "characters_shuffled": _ALL,
     "words_shuffled": _ALL,
     "refusal": ("semantic_consistency", "logicality", "informativeness"),
@@ -51,6 +53,7 @@ NONSENSE = (
     "words_shuffled",
     "refusal",
     "off_topic",
+    "remark",
 )
 # From how many solutions of about the same length another problem's is drawn.
 NEIGHBOURS = 12
@@ -191,6 +194,10 @@ def _refusal(solution: Solution, rng: random.Random) -> str:
     return rng.choice(REFUSALS)
 
 
+def _remark(solution: Solution, rng: random.Random) -> str:
+    return rng.choice(REMARKS)
+
+
 def _off_topic(solution: Solution, rng: random.Random) -> str:
     """Prose of about the source's length."""
     texts = list(OFF_TOPIC)
@@ -271,6 +278,7 @@ _MAKERS: Mapping[str, Callable[[Solution, random.Random], str | None]] = {
     "words_shuffled": _words_shuffled,
     "refusal": _refusal,
     "off_topic": _off_topic,
+    "remark": _remark,
     "cut": _cut,
     "steps_shuffled": _steps_shuffled,
     "step_missing": _step_missing,

@@ -49,6 +49,19 @@ LAYOUT_NAMES = ("bare", "suffix", "published")
 PROBE_POOLINGS = ("mean", "last", "min", "max", "concat", "attention_entropy")
 
 
+def require_dataset_name(name: str) -> None:
+    """Refuse names of data sets that no folder of packs can have.
+
+    Raises:
+        OptionError: If there are other characters in it than those of plain names.
+    """
+    if not _DATASET.fullmatch(name):
+        raise OptionError(
+            f"The data set's name {name!r} must be letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit: it names a folder."
+        )
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """What to train and how.
@@ -91,11 +104,7 @@ class TrainingPlan:
                 flag = "--" + name.replace("_", "-")
                 raise OptionError(f"{flag} must be at least {least}, not {getattr(self, name)}.")
         require_seed(self.seed)
-        if not _DATASET.fullmatch(self.dataset):
-            raise OptionError(
-                f"The data set's name {self.dataset!r} must be letters, digits, '.', '_' and '-', "
-                "beginning with a letter or digit: it names a folder."
-            )
+        require_dataset_name(self.dataset)
         if self.labels not in LABELS:
             raise OptionError(one_of(self.labels, LABELS, "labels"))
 

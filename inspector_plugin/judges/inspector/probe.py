@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from inspector_plugin.data.problems import problem_key
-from inspector_plugin.judges.inspector.arithmetic import strip_annotations
 from inspector_plugin.judges.inspector.classifiers import Array, ProbeClassifier
 from inspector_plugin.judges.inspector.crossfit import CrossFitted
 from inspector_plugin.judges.inspector.inputs import Inputs, state_features
@@ -43,7 +42,7 @@ class Seen:
     Attributes:
         pooled: For each feature [rows, width].
         questions: The problems, in the form that the probes were trained on.
-        responses: The responses.
+        responses: The responses, in that form as well.
     """
 
     pooled: Pooled
@@ -57,8 +56,7 @@ class Seen:
     def inputs(self, layer: int) -> Inputs:
         """What a cross-fitted model of a layer looks at, made once."""
         if layer not in self._inputs:
-            responses = [strip_annotations(response) for response in self.responses]
-            self._inputs[layer] = Inputs.of(self.pooled, layer, self.questions, responses)
+            self._inputs[layer] = Inputs.of(self.pooled, layer, self.questions, self.responses)
         return self._inputs[layer]
 
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from inspector_plugin import __version__
 from inspector_plugin.data.folds import split
 from inspector_plugin.data.problems import problem_key
-from inspector_plugin.data.stored_scores import ScoredRow, problems_of
+from inspector_plugin.data.scored_rows import ScoredRow, problems_of
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.inspector.calibration import calibration
 from inspector_plugin.judges.inspector.classifiers import Array

@@ -9,7 +9,7 @@ from typing import Any
 
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import ScoredRow
+from inspector_plugin.data.scored_rows import ScoredRow
 from inspector_plugin.data.text import is_unicode
 from inspector_plugin.judges.inspector.arithmetic import final_answer, quantities, strip_annotations
 from inspector_plugin.judges.inspector.negatives import KINDS, NONSENSE, Solution, make_negatives

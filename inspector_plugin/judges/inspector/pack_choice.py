@@ -1,0 +1,94 @@
+"""Which packs the judge `inspector` reads, and whether they are for its language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inspector_plugin.errors import OptionError, PackError, one_of
+from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_folders import (
+    available_datasets,
+    find_pack,
+    model_folder,
+    model_slug,
+)
+from inspector_plugin.judges.inspector.packs import ProbePack, read_pack
+from inspector_plugin.lm.loading import LanguageModel
+
+# The name of the packs of single probes that ship.
+FAST = "fast"
+
+
+def read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
+    """Read the packs of a language model: that of one data set, or of all that there are.
+
+    Returns:
+        By data set.
+
+    Raises:
+        OptionError: If there are no probes for the data set that the options name.
+        PackError: If a pack is damaged, or has labels of another kind.
+    """
+    root = Path(options.probes) if options.probes else None
+    if options.probes == FAST and not Path(FAST).is_dir():
+        root = shipped_folder("probes") / FAST
+    folder = model_folder(root, options.model)
+    available = available_datasets(folder, options.labels)
+    if options.dataset is not None and options.dataset not in available:
+        raise OptionError(
+            one_of(options.dataset, available, f"data set of {options.labels} probes in {folder}")
+            + " Train probes for it with: inspector train"
+        )
+    datasets = [options.dataset] if options.dataset else available
+    packs = {name: read_pack(find_pack(folder, name, options.labels)) for name in datasets}
+    for pack in packs.values():
+        if pack.labels != options.labels:
+            raise PackError(
+                f"{pack.folder} holds probes with {pack.labels} labels in the place of those with "
+                f"{options.labels} labels."
+            )
+    return packs
+
+
+def require_fit(pack: ProbePack, language_model: LanguageModel) -> None:
+    """Refuse a pack that was made for another language model.
+
+    Raises:
+        PackError: If it was, or was altered.
+    """
+    wanted = pack.language_model
+    if wanted["fingerprint"] is None:
+        _require_name_and_sizes(pack, language_model)
+        return
+    if language_model.fingerprint == wanted["fingerprint"]:
+        for size in ("layers", "hidden_size", "attention_heads"):
+            if wanted.get(size, getattr(language_model, size)) != getattr(language_model, size):
+                raise PackError(
+                    f"{pack.folder} was altered: it says {size} {wanted[size]} of a language model "
+                    f"with {getattr(language_model, size)}."
+                )
+        return
+    raise PackError(
+        f"The probes in {pack.folder} were trained on {wanted['name']!r} (hidden size "
+        f"{wanted['hidden_size']}, weights {wanted['fingerprint'][:12]}), and "
+        f"{language_model.name!r} has hidden size {language_model.hidden_size}, weights "
+        f"{language_model.fingerprint[:12]}: judge with model={wanted['name']}, or train "
+        f"probes for {language_model.name!r} with: inspector train"
+    )
+
+
+def _require_name_and_sizes(pack: ProbePack, language_model: LanguageModel) -> None:
+    """Compare what can be compared where a pack was made without the weights at hand."""
+    wanted = pack.language_model
+    found = (language_model.hidden_size, language_model.layers)
+    same_name = model_slug(language_model.name) == model_slug(wanted["name"])
+    if same_name and found == (wanted["hidden_size"], wanted["layers"]):
+        return
+    raise PackError(
+        f"The probes in {pack.folder} are for {wanted['name']!r} (hidden size "
+        f"{wanted['hidden_size']}, {wanted['layers']} layers), and {language_model.name!r} has "
+        f"hidden size {found[0]}, {found[1]} layers: judge with model={wanted['name']}. If that is "
+        f"the same model under another name, import the probes again with --model "
+        f"{language_model.name}, which binds them to its weights."
+    )

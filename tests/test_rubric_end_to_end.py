@@ -13,7 +13,7 @@ from endpoint_judges import Serve
 from rubric_models import TRAIT, MetaJudge, item, items_reply, said, trait
 from task_data import write_rows
 
-from inspector_plugin.cli import rubric_flags
+from inspector_plugin.cli import rubric_models
 from inspector_plugin.cli.main import main
 from inspector_plugin.judges.prompt import endpoint
 from inspector_plugin.schema.rubric_files import read_rubric_file
@@ -27,7 +27,7 @@ def answer(body: dict[str, Any]) -> Answer:
     text = said(body)
     if text.startswith("You write rubrics"):
         if "data set" not in text:
-            texts = [f"Alpha{n} beta{n} gamma{n} delta{n}: trait half" for n in range(5)]
+            texts = [f"The alpha{n} beta{n} gamma{n} delta{n}: trait half" for n in range(5)]
             return items_reply(*map(item, texts))
         return items_reply(trait("good"), trait("half"), trait("odd"))
     if text.startswith("You check written solutions"):
@@ -90,7 +90,9 @@ def test_generate_refine_and_score_survive_kills(
         assert main(command) == 1
         dies_at.clear()
         assert main(command) == 0
-    printed = capsys.readouterr().out
+    printed, remarks = capsys.readouterr()
+    # "The alpha1 beta1 gamma1 delta1: trait half" has no verb.
+    assert re.search(r"it has \d+ errors and \d+ warnings?: inspector rubric lint rubric", remarks)
     assert "20 of 20 problems have items of their own" in printed
     assert "pair accuracy by labels on the held split" in printed
     asked = [json.dumps(body["messages"]) for body in server.calls]
@@ -138,7 +140,7 @@ def test_judges_that_know_no_items_are_refused_before_a_call(
     rubric = {"format_version": 1, "name": "n", "criteria": [{"key": "rubric", "items": items}]}
     (tmp_path / "r.json").write_text(json.dumps(rubric))
     server = serve()
-    monkeypatch.setattr(rubric_flags, "make_judge", lambda *args, **kwargs: MetaJudge())
+    monkeypatch.setattr(rubric_models, "make_judge", lambda *args, **kwargs: MetaJudge())
     data = ["jars.jsonl"] if action == "generate" else ["r.json", "--data", "jars.jsonl"]
     spec = f"prompt:model=m,base_url={server.url}"
     command = ["rubric", action, *data, "--generator", spec, "--judge", "inspector"]

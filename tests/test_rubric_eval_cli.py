@@ -176,13 +176,19 @@ def test_against_an_endpoint_a_second_run_pays_for_nothing(
     monkeypatch.setenv("TEST_KEY", "sk-0123456789")
     judge = f"prompt:model=m,base_url={server.url},key_env=TEST_KEY"
     command = ["rubric", "eval", str(pairs), "--judge", judge, "--format", "json", "--no-exploit"]
+    assert main([*command, "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("judge: 16 calls, ")
+    assert not server.calls
     assert main(command) == 0
-    first = capsys.readouterr().out
+    first, said = capsys.readouterr()
+    assert "judge: 16 calls, 16000 prompt tokens" in " ".join(said.split())
     # Eight responses apart, and four pairs in two orders.
     assert len(server.calls) == 16
     assert main(command) == 0
     assert len(server.calls) == 16
-    assert capsys.readouterr().out == first
+    again, said = capsys.readouterr()
+    assert again == first
+    assert "16 judgements reused" in " ".join(said.split())
     [table] = [t for t in json.loads(first)["sections"][0]["tables"] if t["title"] == "pairs"]
     figures = {row[0]: row[table["columns"].index("accuracy")]["value"] for row in table["rows"]}
     assert figures == {NO_RUBRIC_NAME: 0.625, PAIRWISE_NAME: 0.625}

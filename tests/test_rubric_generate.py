@@ -15,7 +15,7 @@ from endpoint_judges import Serve
 from rubric_models import TraitJudge, item, items_reply, problem, said, trait
 from task_data import write_rows
 
-from inspector_plugin.cli import rubric_flags
+from inspector_plugin.cli import rubric_models
 from inspector_plugin.cli.main import main
 from inspector_plugin.data.problems import problem_identity
 from inspector_plugin.errors import JudgeError
@@ -99,6 +99,19 @@ def test_what_is_chosen_among_proposals() -> None:
     assert dropped[3] == "it prefers worse responses"
     assert chosen(proposals, values, worth, 4, 5)[0] == [1, 0, 4, 3]
     assert chosen(proposals, values, worth, 1, 2)[0] == [1, 0]
+
+
+@pytest.mark.parametrize(("responses", "kept"), [(42, [0]), (38, [0, 1])])
+def test_verdicts_are_alike_from_a_correlation_of_nine_tenths(
+    responses: int, kept: list[int]
+) -> None:
+    """Half of n responses meet each item, and two of n differ: r = 1 - 4 / n, .905 or .895."""
+    first = np.repeat([1.0, 0.0], responses // 2)
+    second = first.copy()
+    second[[0, -1]] = [0, 1]
+    proposals = merged_by_text([[statement(f"Word{n} alone{n} here{n}") for n in range(2)]])
+    values = np.stack([first, second], axis=1)
+    assert chosen(proposals, values, np.zeros(2), 1, 5)[0] == kept
 
 
 def test_the_nearest_rubrics() -> None:
@@ -234,7 +247,7 @@ def test_items_for_problems(serve: Serve) -> None:
 @pytest.fixture
 def judged_by_traits(monkeypatch: pytest.MonkeyPatch) -> TraitJudge:
     judge = TraitJudge()
-    monkeypatch.setattr(rubric_flags, "make_judge", lambda *args, **kwargs: judge)
+    monkeypatch.setattr(rubric_models, "make_judge", lambda *args, **kwargs: judge)
     return judge
 
 
@@ -323,7 +336,7 @@ def test_a_dry_run_says_calls_tokens_and_cost(
 ) -> None:
     data = tmp_path / "jars.jsonl"
     write_rows(data, rows(12))
-    monkeypatch.setattr(rubric_flags, "make_judge", lambda *args, **kwargs: None)
+    monkeypatch.setattr(rubric_models, "make_judge", lambda *args, **kwargs: None)
     command = ["rubric", "generate", str(data), "--scope", "both", "--dry-run"]
     assert main([*command, "--generator", "prompt:model=gpt-4o,base_url=http://127.0.0.1:1"]) == 0
     printed = capsys.readouterr().out

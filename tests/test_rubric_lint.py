@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rubric_lint_items import NOTHING, SOUND
 
 from inspector_plugin.cli.main import main
 from inspector_plugin.data.problems import problem_identity
@@ -55,6 +56,56 @@ def test_a_faulty_item_is_named_with_a_remedy(text: str, severity: str, rule: st
     assert [(each.severity, each.item, each.rule) for each in found] == [(severity, "i0", rule)]
     assert found[0].remedy
     assert found[0].problem
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"), [(rule, text) for rule, texts in NOTHING.items() for text in texts]
+)
+def test_an_item_that_states_nothing_is_an_error_with_a_remedy(rule: str, text: str) -> None:
+    (found,) = lint(of(text))
+    assert (found.severity, found.item, found.rule) == ("error", "i0", rule)
+    assert found.remedy
+
+
+@pytest.mark.parametrize("text", SOUND)
+def test_sound_statements_of_many_kinds_are_left_alone(text: str) -> None:
+    assert lint(of(text)) == []
+
+
+def test_anchors_say_what_words_leave_open() -> None:
+    """The rubrics that people wrote for the Vicuna questions are of this form."""
+    text = "How well does the response explain the idea, and is it easy to understand?"
+    anchors = {1: "no idea is explained", 5: "each idea has an example"}
+    assert lint(of(text, kind="principle", anchors=anchors)) == []
+    assert rules(of(text)) == [("error", "i0", "no statement")]
+    assert rules(of("The explanation is easy to follow.")) == [("warning", "i0", "vague")]
+
+
+def test_items_copied_from_the_data_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    question = "Ann has four rows of nine jars each and sells seven of them. How many are left?"
+    rows = [
+        {"question": question, "response": "She begins with 36 jars and has 29 of them left."},
+        {"question": "How many legs do 6 cows have?", "responses": ["They have 24 legs in all."]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = (
+        "Ann has four rows of nine jars each.",
+        "She begins with 36 jars, and has 29 of them left over.",
+        "They have 24 legs in all.",
+        "The response says how many she sells, and takes seven of them from 36.",
+    )
+    criterion = of(*texts)
+    found = lint(criterion, read_lint_data(path, criterion))
+    assert [(each.item, each.rule) for each in found] == [
+        ("i0", "copied"),
+        ("i1", "copied"),
+        ("i2", "copied"),
+    ]
+    # What stands in another problem's responses is no copy for an instance.
+    own = RubricInstance(problem_identity(question), (RubricItem("x", texts[2]),))
+    many = Criterion("rubric", instances=(own,))
+    assert rules(many, read_lint_data(path, many)) == [("warning", "rubric", "other problems")]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +173,7 @@ def judged(path: Path, criterion: Criterion, values: list[list[float | None]]) -
 
 
 def test_verdicts_tell_what_is_always_so_and_what_says_the_same(tmp_path: Path) -> None:
-    criterion = of("It rhymes.", "The unit is named.", "A date is given.", "It sings.", "It ends.")
+    criterion = of("It rhymes.", "The unit is named.", "A date is given.", "It sings.", "It limps.")
     path = tmp_path / "judged.jsonl"
     # Always true, never true, one that varies, its opposite, and one that is mostly unread.
     rows = [[1.0, 0.1, v, 1 - v, None if n else 1.0] for n, v in enumerate([0.9, 0.2, 0.7] * 5)]
@@ -155,6 +206,38 @@ def test_the_example_passes_and_the_status_tells(
     wrong = tmp_path / "wrong.json"
     wrong.write_text(RubricFile("w", of("The answer is 29.")).text(".json"))
     assert main(["rubric", "lint", str(wrong)]) == 1
+
+
+def test_the_last_line_says_how_many_verdicts_were_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    criterion = of("It rhymes.", "The unit is named.")
+    rubric, path = tmp_path / "r.json", tmp_path / "judged.jsonl"
+    rubric.write_text(RubricFile("r", criterion).text(".json"))
+    judged(path, criterion, [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]] * 4)
+    assert main(["rubric", "lint", str(rubric), "--data", str(path)]) == 0
+    said = capsys.readouterr()
+    assert said.out == "2 items, verdicts on 12 responses: 0 errors, 0 warnings\n"
+    assert said.err == ""
+    judged(path, criterion, [[1.0, 0.0]] * 9)
+    main(["rubric", "lint", str(rubric), "--data", str(path)])
+    assert "verdicts on 9 responses only" in capsys.readouterr().err
+    path.write_text('{"question": "How many?"}\n')
+    main(["rubric", "lint", str(rubric), "--data", str(path)])
+    assert "holds no verdicts on this rubric" in capsys.readouterr().err
+
+
+def test_a_verdict_that_a_file_lacks_is_unread(tmp_path: Path) -> None:
+    criterion = of("It rhymes.", "The unit is named.")
+    path = tmp_path / "judged.jsonl"
+    judged(path, criterion, [[1.0, 0.0], [0.0, 1.0]])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    del lines[0]["judgements"]["j"]["scores"]["rubric"]["items"]["i1"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data = read_lint_data(path, criterion)
+    first, second = (data.verdicts(criterion, item).tolist() for item in criterion.items)
+    assert first == [1.0, 0.0]
+    assert str(second) == "[nan, 1.0]"
 
 
 def test_a_rubric_for_other_problems_is_an_error(

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from chat_server import Answer, ChatServer, error
+from chat_server import Answer, error
 from endpoint_judges import Serve
 from rubric_models import MetaJudge, TraitJudge, item, items_reply, problem, said, trait
+from rubric_refining import labelled, no_answer, of_trait, refined
 from task_data import write_rows
 
-from inspector_plugin.cli import rubric_flags
+from inspector_plugin.cli import rubric_models
 from inspector_plugin.cli.main import main
-from inspector_plugin.data.labelled import LabelledProblem
 from inspector_plugin.errors import DataError, JudgeError
 from inspector_plugin.judges.prompt import endpoint
-from inspector_plugin.judging.judge import Judge
-from inspector_plugin.rubrics.preferences import by_labels, by_meta_judge
-from inspector_plugin.rubrics.refine import Refined, Refiner, Settings, Split
+from inspector_plugin.rubrics.preferences import by_meta_judge
 from inspector_plugin.rubrics.refine_log import as_text
-from inspector_plugin.rubrics.verdicts import VerdictTable, rows_of
-from inspector_plugin.rubrics.weights import ridge_weights, whitening_weights
-from inspector_plugin.rubrics.writer import make_writer
+from inspector_plugin.rubrics.verdicts import rows_of
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
 from inspector_plugin.schema.rubrics import RubricItem
@@ -37,93 +32,6 @@ NAN = float("nan")
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "_FIRST_PAUSE", 0.01)
-
-
-def of_trait(name: str, kind: str = "rule") -> RubricItem:
-    return RubricItem(name, trait(name)["text"], kind)
-
-
-def labelled(count: int, start: int = 0) -> list[LabelledProblem]:
-    """The better response is good; both are common; half of the worse ones are odd, none good."""
-    return [
-        problem(
-            start + n,
-            [
-                f"good common {'half' if n % 4 else ''} {n}",
-                f"bad common {'odd' if n % 2 else ''} {n}",
-            ],
-            [1.0, 0.0],
-        )
-        for n in range(count)
-    ]
-
-
-def split_of(problems: Sequence[LabelledProblem], judge: Judge) -> Split:
-    rows = rows_of(problems)
-    preferences = by_labels(rows)
-    assert preferences is not None
-    return Split(VerdictTable(judge, rows, None), preferences)
-
-
-def refined(
-    server: ChatServer,
-    items: tuple[RubricItem, ...],
-    judge: Judge | None = None,
-    meta_judge: Judge | None = None,
-    **settings: Any,
-) -> Refined:
-    judge = judge or TraitJudge()
-    dev, held = split_of(labelled(12), judge), split_of(labelled(8, 100), judge)
-    with make_writer(f"prompt:model=m,base_url={server.url}") as writer:
-        refiner = Refiner(
-            dev, held, writer, meta_judge or MetaJudge(), None, Settings(**settings), ("taken",)
-        )
-        return refiner.refine(items)
-
-
-def no_answer(body: dict[str, Any], number: int) -> Answer:
-    return Answer("I would rather not.")
-
-
-def test_whitening_by_hand() -> None:
-    """Two equal items and one apart from them: S^(-1/2) 1 gives 1/sqrt(2) of the weight each."""
-    x = np.array([0, 0, 1, 1] * 200, dtype=float)
-    y = np.array([0, 1, 0, 1] * 200, dtype=float)
-    weights = whitening_weights(np.stack([x, x, y, np.ones(800)], axis=1))
-    assert weights is not None
-    assert weights[0] == pytest.approx(weights[1])
-    # Shrinking by Ledoit and Wolf moves a regular covariance of 800 rows by a few hundredths.
-    assert weights[0] / weights[2] == pytest.approx(1 / np.sqrt(2), abs=0.03)
-    assert weights[3] == 1
-    assert whitening_weights(np.ones((20, 2))) is None
-    assert whitening_weights(x[:7, None]) is None
-
-
-def test_planted_weights_are_recovered() -> None:
-    random = np.random.default_rng(0)
-    values = random.integers(0, 2, (400, 4)).astype(float)
-    problems = [str(n // 4) for n in range(400)]
-    # Each problem has a level of its own; the fourth item counts for nothing.
-    labels = values @ [3, 2, 1, 0] + np.repeat(random.normal(0, 5, 100), 4)
-    weights = ridge_weights(values, labels, problems)
-    assert weights is not None
-    assert weights * 1.5 == pytest.approx([3, 2, 1, 0], abs=0.05)
-    assert weights.mean() == pytest.approx(1)
-    assert ridge_weights(values[:, :3], -labels, problems) is None
-    assert ridge_weights(values[:7], labels[:7], problems[:7]) is None
-
-
-def test_pair_accuracy_by_hand() -> None:
-    rows = rows_of([problem(1, ["a", "b", "c"], [2, 1, None]), problem(2, ["d", "e"], [0, 1])])
-    preferences = by_labels(rows)
-    assert preferences is not None
-    assert list(zip(preferences.better, preferences.worse, strict=True)) == [(0, 1), (4, 3)]
-    assert preferences.accuracy(np.array([2, 1, 0, 5, 5.0])) == 0.75
-    assert preferences.accuracy(np.array([2, NAN, 0, NAN, 5.0])) is None
-    across = by_labels(rows_of([problem(1, ["a"], [1]), problem(2, ["b"], [0])]))
-    assert across is not None
-    assert not across.within_problems
-    assert by_labels(rows_of([problem(1, ["a", "b"], [1, 1])])) is None
 
 
 def test_the_meta_judge_counts_where_the_order_does_not_matter() -> None:
@@ -241,7 +149,7 @@ MakeJudges = Callable[[], tuple[TraitJudge, MetaJudge]]
 def scripted(monkeypatch: pytest.MonkeyPatch) -> tuple[TraitJudge, MetaJudge]:
     judges = TraitJudge(), MetaJudge(lambda text: 5 if "good" in text else 1)
     monkeypatch.setattr(
-        rubric_flags,
+        rubric_models,
         "make_judge",
         lambda spec, *args, **kwargs: judges[1] if spec.name == "meta" else judges[0],
     )
@@ -259,7 +167,8 @@ def write_dev(path: Path, count: int = 30, labels: bool = True) -> None:
 
 def write_rubric(path: Path, *items: RubricItem) -> None:
     criterion = Criterion("rubric", "Rubric", items=items)
-    path.write_text(RubricFile("jars", criterion, "by hand").text(".yaml"))
+    made_from = {"problems": ["0" * 16]}
+    path.write_text(RubricFile("jars", criterion, "by hand", made_from).text(".yaml"))
 
 
 def command(tmp_path: Path, url: str, *more: str) -> list[str]:
@@ -290,12 +199,18 @@ def test_the_command(
     file = read_rubric_file(tmp_path / "out.yaml")
     assert trait("good")["text"] in {each.text for each in file.criterion.items}
     assert file.source == "by hand"
-    assert len(file.generator["problems"]) == 30
+    # Those that it was made from stay out of evaluations, too.
+    assert len(file.generator["problems"]) == 30 + 1
+    assert "0" * 16 in file.generator["problems"]
     assert file.generator[f"held_pair_accuracy_by_{by.replace('-', '_')}"]["after"] == 1
     log = [json.loads(line) for line in (tmp_path / "out.yaml.log.jsonl").open()]
     assert {entry["figures"]["by"] for entry in log if "by" in entry.get("figures", {})} == {by}
     assert "rewritten" in (tmp_path / "out.yaml.log.txt").read_text()
     assert (scripted[1].compared == 0) == labels
+    assert main(["rubric", "show", str(tmp_path / "out.yaml")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"generator held_pair_accuracy_by_{by.replace('-', '_')}: before 0." in shown
+    assert "{" not in shown
     calls = len(server.calls)
     assert main(command(tmp_path, server.url)) == 1
     assert "pass --overwrite" in capsys.readouterr().err
@@ -328,7 +243,7 @@ def test_a_killed_run_resumes_and_pays_for_nothing_twice(
 
 
 def test_a_dry_run(serve: Serve, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(rubric_flags, "make_judge", lambda *args, **kwargs: None)
+    monkeypatch.setattr(rubric_models, "make_judge", lambda *args, **kwargs: None)
     write_dev(tmp_path / "dev.jsonl")
     write_rubric(tmp_path / "r.yaml", of_trait("half"), of_trait("rare"))
     server = serve()

@@ -31,6 +31,8 @@ from inspector_plugin.rubrics.rewards import (
     rewards_by_meta_judge,
 )
 from inspector_plugin.rubrics.sampling import chat_for
+from inspector_plugin.rubrics.tuning_examples import best_examples
+from inspector_plugin.rubrics.tuning_stages import TuningPlan
 
 
 @pytest.mark.parametrize(
@@ -171,3 +173,26 @@ def test_the_order_in_which_responses_are_shown_says_nothing_of_their_labels() -
         assert chat == chat_for(problem(number, (0, 1)), shown=True)
     assert min(firsts.values()) > 10
     assert "29 jars" not in chat_for(problem(0), shown=False)[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("reward", "values", "taken", "unused"),
+    [
+        ("labels", [0.5, 0.4], 0, 1),  # no better than a rubric that says nothing
+        ("labels", [0.6, 0.4], 1, 0),
+        ("meta-judge", [0.5, 0.4], 1, 0),  # where 1/2 is no chance
+        ("labels", [0.9, None], 0, 0),  # dropped: one valid rubric
+    ],
+)
+def test_the_first_stage_learns_from_rubrics_that_are_better_than_chance(
+    reward: str, values: Sequence[float | None], taken: int, unused: int
+) -> None:
+    rewards = [Reward(value, reason="none" if value is None else None) for value in values]
+    written = [read_candidate(RIGHT), read_candidate(WRONG)]
+    plan = TuningPlan("base", reward)
+    examples, others = best_examples(
+        [(1, 2)], [written], [rewards], lambda text: (len(text),), plan
+    )
+    assert (len(examples), others) == (taken, unused)
+    if examples:
+        assert examples[0].completion == (len(write_items(written[0].items)),)

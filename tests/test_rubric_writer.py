@@ -16,7 +16,10 @@ from rubric_models import item, items_reply, said
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.prompt import endpoint
 from inspector_plugin.judges.prompt.messages import Refusal
+from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.repetition import NoRepeats
+from inspector_plugin.lm.speed import Speed, measure_speed
+from inspector_plugin.rubrics.local_work import LocalWork
 from inspector_plugin.rubrics.propose import Shown, data_set_ask, problem_ask, read_items
 from inspector_plugin.rubrics.writer import Writer, make_writer, usage_line, writer_options
 
@@ -179,6 +182,27 @@ def test_a_model_here_is_given_the_beginning_of_a_list(tiny_lm: Path) -> None:
     with make_writer(f"prompt:model={tiny_lm},max_tokens=20", cached=False) as generator:
         generator.write([ask])
     assert seen[0].startswith("- The response")
+
+
+def test_how_long_it_takes_follows_from_what_is_read_and_written() -> None:
+    """By hand: 3 questions of 40 characters and 30 tokens, 2 texts after 100 tokens each."""
+    work = LocalWork()
+    work.add_reading(["x" * 40] * 3, 30)
+    work.add_replies(2, 50, 100)
+    work.add_replies(9, 20)
+    assert work.read == 3 * (10 + 30) + 2 * 100
+    # Two texts are one batch of 50 steps, nine are two batches of 20 steps.
+    speed = Speed(read=0.5, step=2.0, texts=8)
+    assert work.seconds(speed) == 320 * 0.5 + (50 + 2 * 20) * 2.0
+    said = work.told(speed)
+    assert "up to about 6 minutes, for some 320 tokens to read and 11 texts of up to 50" in said
+    assert "2 tokens read a second, and 4 written" in said
+
+
+def test_speed_is_measured_on_the_model_at_hand(tiny_lm: Path) -> None:
+    speed = measure_speed(load_language_model(str(tiny_lm)), texts=3)
+    assert speed.texts == 3
+    assert 0 < speed.read < speed.step < 5
 
 
 def test_no_run_of_tokens_is_written_twice() -> None:

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from inspector_plugin.cli import flags, rubric_flags
-from inspector_plugin.data.files import require_no_input, write_whole
+from inspector_plugin.data.files import require_further_output, write_whole
 from inspector_plugin.data.labelled import (
     LabelledFile,
-    LabelledForm,
     read_labelled,
     sample,
 )
 from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.folders import expanded
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.plugins.registry import create_judge, make_registry
@@ -38,6 +38,7 @@ from inspector_plugin.rubrics.conditions import (
 )
 from inspector_plugin.rubrics.evaluate import FileResult, evaluate_file
 from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
+from inspector_plugin.schema.usage import Usage
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -99,10 +100,13 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the output to a file")
     parser.add_argument(
-        "--resamples", type=flags.positive, default=1000, metavar="N", help="default: 1000"
+        "--resamples", type=flags.resamples, default=1000, metavar="N", help="default: 1000"
     )
     flags.add_judge_option(
         parser, "labels", "device", "dtype", "batch_size", "concurrency", "max_cost"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="estimate calls, tokens and cost, make no call"
     )
     flags.add_cache_flag(parser)
     flags.add_seed_flag(parser)
@@ -121,12 +125,8 @@ def run_rubric_eval(options: argparse.Namespace) -> int:
     if options.out is not None:
         inputs = [*options.data, *options.leave_out, *(path for _, path, _ in rubrics)]
         for each in [*inputs, *flags.named_files([spec], None)]:
-            require_no_input(options.out, "--out", [each])
-    form = LabelledForm(
-        tuple(filter(None, map(str.strip, options.label_field.split(",")))),
-        options.group_field,
-        options.rubric_field,
-    )
+            require_further_output(options.out, "--out", [each])
+    form = rubric_flags.labelled_form(options)
     left_out = _left_out(options.leave_out, [file for _, _, file in rubrics])
     files = [_evaluated_problems(read_labelled(path, form), left_out) for path in options.data]
     files = [sample(file, options.sample, options.seed) for file in files]
@@ -134,11 +134,16 @@ def run_rubric_eval(options: argparse.Namespace) -> int:
     if conditions:
         require_use(conditions, [each for file in files for each in file.problems])
     registry, defaults = make_registry(), flags.judge_defaults(options)
+    known = {option.name for option in registry.get(spec.name).backend.option_list}
+    if options.dry_run and "dry_run" not in known:
+        raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
+    if not options.dry_run:
+        defaults.pop("dry_run", None)
     flags.require_use(defaults, [spec], registry)
     results = []
     with (
         create_judge(spec, defaults, registry) as judge,
-        opened_cache(not options.no_cache) as cache,
+        opened_cache(not (options.no_cache or options.dry_run)) as cache,
     ):
         for file in files:
             results.append(
@@ -154,9 +159,16 @@ def run_rubric_eval(options: argparse.Namespace) -> int:
                     cache=cache,
                 )
             )
+    usage = sum((each.usage for each in results if each.usage is not None), Usage())
+    if options.dry_run:
+        rubric_flags.say(f"judge: {usage}")
+        rubric_flags.say("an estimate: no call was made, and no prefix cache is counted on")
+        return 0
     facts = [("judge", str(spec)), ("seed", str(options.seed))]
     facts += [(f"rubric {name}", file.criterion.fingerprint) for name, _, file in rubrics]
     _put_out(options, evaluation_document(results, facts, "Evaluation of rubrics"), results)
+    if usage.calls or usage.reused:
+        print(textwrap.fill(plain(f"judge: {usage}"), WIDTH), file=sys.stderr)
     if any(result.accuracy.count for each in results for result in each.results):
         return 0
     print("inspector rubric eval: the judge gave no pair two scores", file=sys.stderr)
@@ -181,7 +193,7 @@ def _named_rubric(text: str) -> tuple[str, Path, RubricFile]:
     name, equals, path = text.partition("=")
     if not equals or not name.strip() or not path:
         raise OptionError(f"--rubrics {text!r}: give a name and a file, as in generated=R.yaml.")
-    return name.strip(), Path(path), read_rubric_file(Path(path).expanduser())
+    return name.strip(), Path(path), read_rubric_file(expanded(path))
 
 
 def _require_different(names: Sequence[str]) -> None:

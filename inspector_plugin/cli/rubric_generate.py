@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.cli import flags, rubric_flags
-from inspector_plugin.data.jsonl import file_sha256, read_rows, response_field, text_field
-from inspector_plugin.data.labelled import LabelledProblem, read_labelled
-from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import RESPONSE_FIELDS
+from inspector_plugin.cli import flags, rubric_files, rubric_flags, rubric_models
+from inspector_plugin.data.jsonl import file_sha256
+from inspector_plugin.data.labelled import LabelledProblem
 from inspector_plugin.errors import DataError, JudgeError, OptionError
-from inspector_plugin.judging.cache import JudgeCache, opened_cache
-from inspector_plugin.plugins.registry import make_registry
 from inspector_plugin.rubrics.generate import (
     BATCH_SIZE,
     FEWEST_ITEMS,
@@ -32,13 +28,15 @@ from inspector_plugin.rubrics.generate import (
     shown_for,
     verdict_rows,
 )
+from inspector_plugin.rubrics.generate_data import judged_responses, read_stored
+from inspector_plugin.rubrics.local_work import LocalWork
 from inspector_plugin.rubrics.near import StoredRubric
 from inspector_plugin.rubrics.propose import Items
 from inspector_plugin.rubrics.verdicts import Row, VerdictTable
-from inspector_plugin.rubrics.writer import Writer, make_writer, usage_line
+from inspector_plugin.rubrics.writer import Writer
 from inspector_plugin.schema.criteria import RUBRIC, Criterion
 from inspector_plugin.schema.records import JudgeRequest
-from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
+from inspector_plugin.schema.rubric_files import RubricFile
 from inspector_plugin.schema.rubrics import MOST_ITEMS, RubricItem
 
 DATA_SET, INSTANCE, BOTH = "dataset", "instance", "both"
@@ -108,8 +106,8 @@ def run_rubric_generate(options: argparse.Namespace) -> int:
     if options.most > MOST_ITEMS:
         raise OptionError(f"--most must be at most {MOST_ITEMS}, not {options.most}.")
     named = (options.stored, options.stored_data, *(options.judged or ()))
-    rubric_flags.check_out(options, options.data, *filter(None, named))
-    problems = rubric_flags.read_problems(options.data, options)
+    rubric_files.check_out(options, options.data, *filter(None, named))
+    problems = rubric_files.read_problems(options.data, options)
     stored = _stored(options)
     plan = Plan(
         batch_size=options.problems_per_call,
@@ -117,26 +115,20 @@ def run_rubric_generate(options: argparse.Namespace) -> int:
         fewest=options.fewest,
         most=options.most,
         verdict_rows=options.verdicts_on,
-        lines=rubric_flags.writer_is_local(options.generator),
+        lines=rubric_models.writer_is_local(options.generator),
         seed=options.seed,
     )
-    with (
-        rubric_flags.writing_rubric(options),
-        make_writer(
-            options.generator,
-            rubric_flags.model_defaults(options),
-            cached=not options.no_cache,
-            dry_run=options.dry_run,
-        ) as writer,
-        opened_cache(not options.no_cache) as cache,
-    ):
+    with rubric_models.opened_models(options) as models:
         _warn(problems, plan, options.scope)
+        models.say_time(
+            lambda tokens: _local_work(problems, stored, models, plan, options.scope, tokens)
+        )
         if options.dry_run:
-            return _estimate(problems, stored, writer, plan, options)
-        for_all = _for_data_set(problems, writer, plan, cache, options)
+            return _estimate(problems, stored, models, plan, options)
+        for_all = _for_data_set(problems, models, plan, options)
         items = for_all.items if for_all else ()
-        for_each = _for_problems(problems, stored, writer, plan, items, options)
-        rubric_flags.say(usage_line("generator", writer.usage))
+        for_each = _for_problems(problems, stored, models.writer, plan, items, options)
+        models.say_cost_of_writing()
         if not items and not (for_each and for_each.instances):
             assert for_each is not None
             reason, count = for_each.failed.most_common(1)[0]
@@ -144,34 +136,27 @@ def run_rubric_generate(options: argparse.Namespace) -> int:
                 f"No problem of {len(problems)} got a rubric ({count} times: {reason}); use a "
                 "larger language model."
             )
-        file = _file(problems, items, for_each, writer, plan, options)
-        rubric_flags.write_rubric(file, options.out)
+        file = _file(problems, items, for_each, models, plan, options)
+        rubric_files.write_rubric(file, options.out)
     return 1 if for_each is not None and for_each.failed else 0
 
 
 def _for_data_set(
     problems: Sequence[LabelledProblem],
-    writer: Writer,
+    models: rubric_models.Models,
     plan: Plan,
-    cache: JudgeCache | None,
     options: argparse.Namespace,
 ) -> DataSetItems | None:
     if options.scope == INSTANCE:
         return None
-    spec = rubric_flags.judge_spec(options.judge, options.generator)
-    made = rubric_flags.make_judge(
-        spec, make_registry(), rubric_flags.model_defaults(options), dry_run=False
-    )
-    assert made is not None
-    rubric_flags.require_items(made, spec)
     tables: list[VerdictTable] = []
 
     def table(rows: Sequence[Row]) -> VerdictTable:
-        tables.append(VerdictTable(judge, rows, cache, spec.name))
+        tables.append(VerdictTable(judge, rows, models.cache, models.judge_spec.name))
         return tables[-1]
 
-    with made as judge:
-        found = generate_for_data_set(problems, writer, table, plan)
+    with models.judge() as judge:
+        found = generate_for_data_set(problems, models.writer, table, plan)
     _print_data_set(found)
     for each in tables:
         if each.usage is not None:
@@ -195,7 +180,7 @@ def _for_problems(
         plan,
         items=items,
         stored=stored,
-        judged=_judged(options),
+        judged=judged_responses(options.judged),
         source=options.data.name,
     )
     used = sum(instance.transductive for instance in found.instances)
@@ -211,7 +196,7 @@ def _file(
     problems: Sequence[LabelledProblem],
     items: Items,
     for_each: ProblemItems | None,
-    writer: Writer,
+    models: rubric_models.Models,
     plan: Plan,
     options: argparse.Namespace,
 ) -> RubricFile:
@@ -219,13 +204,13 @@ def _file(
     criterion = Criterion(RUBRIC, "Rubric", items=items, instances=instances)
     source = f"{options.data.name} ({len(problems)} problems, sha256 {_short_hash(options.data)})"
     generator: dict[str, Any] = {
-        **writer.describe(),
+        **models.writer.describe(),
         "scope": options.scope,
         "seed": options.seed,
     }
     if items:
         generator["problems_per_call"], generator["calls"] = plan.batch_size, plan.batches
-        generator["judge"] = str(rubric_flags.judge_spec(options.judge, options.generator))
+        generator["judge"] = str(models.judge_spec)
         generator["problems"] = sorted(problem.problem for problem in problems)
     return RubricFile(options.name or _stem(options.data), criterion, source, generator)
 
@@ -233,7 +218,7 @@ def _file(
 def _estimate(
     problems: Sequence[LabelledProblem],
     stored: Sequence[StoredRubric],
-    writer: Writer,
+    models: rubric_models.Models,
     plan: Plan,
     options: argparse.Namespace,
 ) -> int:
@@ -242,15 +227,11 @@ def _estimate(
     if options.scope != INSTANCE:
         asks = data_set_asks(problems, plan)
         calls = len(asks)
-        writer.write(asks, "Estimating")
+        models.writer.write(asks, "Estimating")
     if options.scope != DATA_SET:
-        writer.write(problem_asks(problems, stored, plan), "Estimating")
-    rubric_flags.say(usage_line("generator", writer.usage))
+        models.writer.write(problem_asks(problems, stored, plan), "Estimating")
+    models.say_cost_of_writing()
     if calls:
-        spec = rubric_flags.judge_spec(options.judge, options.generator)
-        judge = rubric_flags.make_judge(
-            spec, make_registry(), rubric_flags.model_defaults(options), dry_run=True
-        )
         count = min(calls * plan.most, MOST_ITEMS)
         items = tuple(RubricItem(f"item_{n}", _STAND_IN.format(n)) for n in range(1, count + 1))
         criterion = Criterion(RUBRIC, "Rubric", items=items)
@@ -258,9 +239,30 @@ def _estimate(
             JudgeRequest(row.problem.question, row.response, (criterion,), row.problem.dataset)
             for row in verdict_rows(problems, plan)
         ]
-        rubric_flags.say(rubric_flags.estimated(judge, "judge", requests))
+        models.say_cost_of_judging(requests)
     rubric_flags.say("an estimate: no call was made, and no prefix cache is counted on")
     return 0
+
+
+def _local_work(
+    problems: Sequence[LabelledProblem],
+    stored: Sequence[StoredRubric],
+    models: rubric_models.Models,
+    plan: Plan,
+    scope: str,
+    tokens: int,
+) -> LocalWork:
+    """Say what the models on this machine have to do if every proposal is of full length."""
+    work = LocalWork()
+    if scope != INSTANCE:
+        asks = data_set_asks(problems, plan)
+        work.add_writing(asks, tokens)
+        if models.judges_here:
+            rows = verdict_rows(problems, plan)
+            work.add_judging(rows, min(len(asks) * plan.most, MOST_ITEMS))
+    if scope != DATA_SET:
+        work.add_writing(problem_asks(problems, stored, plan), tokens)
+    return work
 
 
 def _warn(problems: Sequence[LabelledProblem], plan: Plan, scope: str) -> None:
@@ -283,37 +285,14 @@ def _warn(problems: Sequence[LabelledProblem], plan: Plan, scope: str) -> None:
 def _stored(options: argparse.Namespace) -> list[StoredRubric]:
     if options.stored is None:
         return []
-    file = read_rubric_file(options.stored)
     source = options.stored_data or options.data
-    questions = {each.problem: each.question for each in read_labelled(source).problems}
-    found = [
-        StoredRubric(each.problem, questions[each.problem], each.items)
-        for each in file.criterion.instances
-        if each.problem in questions
-    ]
+    found, count = read_stored(options.stored, source)
     if not found:
         raise DataError(
-            f"--stored {options.stored}: it is for other problems: none of its "
-            f"{len(file.criterion.instances)} is in {source}; name the file with their questions "
-            "by --stored-data."
+            f"--stored {options.stored}: it is for other problems: none of its {count} is in "
+            f"{source}; name the file with their questions by --stored-data."
         )
     return found
-
-
-def _judged(options: argparse.Namespace) -> Callable[[LabelledProblem, str], bool]:
-    """Tell which responses will be judged; all those of DATA if no file says so."""
-    if options.judged is None:
-        return lambda problem, response: True
-    known: set[tuple[str, str]] = set()
-    for path in options.judged:
-        for number, row in read_rows(path):
-            where = f"{path}, line {number}"
-            problem = problem_identity(text_field(row, ("question",), where))
-            texts = row.get("responses")
-            if not isinstance(texts, list):
-                texts = [response_field(row, RESPONSE_FIELDS, where)[0]]
-            known |= {(problem, text) for text in texts if isinstance(text, str)}
-    return lambda problem, response: (problem.problem, response) in known
 
 
 def _print_data_set(found: DataSetItems) -> None:

@@ -8,8 +8,9 @@ import textwrap
 from pathlib import Path
 
 from inspector_plugin.cli import flags
+from inspector_plugin.cli.rubric_flags import counted
 from inspector_plugin.report.tables import WIDTH, plain
-from inspector_plugin.rubrics.lint import ERROR, Finding, lint
+from inspector_plugin.rubrics.lint import ERROR, FEWEST_VERDICTS, Finding, lint
 from inspector_plugin.rubrics.lint_data import LintData, read_lint_data
 from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
 
@@ -19,10 +20,10 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     parser = actions.add_parser(
         "lint",
         help="find faults of a rubric",
-        description="Name the items of a rubric that are vague, double-barrelled, overlapping, "
-        "weightless or unverifiable, or that leak the answer; with --data also those that are "
-        "always true or false of its responses, and problems without items. The exit status is 1 "
-        "if there are errors.",
+        description="Name the items of a rubric that state nothing, that are vague, "
+        "double-barrelled, overlapping, weightless or unverifiable, or that leak the answer; with "
+        "--data also those that are copied from it or always true or false of its responses, and "
+        "problems without items. The exit status is 1 if there are errors.",
     )
     parser.add_argument("rubric", metavar="R", type=Path, help="a rubric file")
     parser.add_argument(
@@ -42,15 +43,14 @@ def _lint(options: argparse.Namespace) -> int:
     for finding in findings:
         _print(finding)
     errors = sum(finding.severity == ERROR for finding in findings)
-    print(f"{_size(file)}: {errors} errors, {len(findings) - errors} warnings")
-    if data is not None and not _has_verdicts(file, data):
-        print(
-            plain(
-                f"inspector rubric: {options.data} holds no verdicts on this rubric, so what is "
-                "always true or false was not looked for"
-            ),
-            file=sys.stderr,
-        )
+    count = 0 if data is None else _verdicts(file, data)
+    looked_at = f", verdicts on {counted(count, 'response')}" if count else ""
+    found = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+    print(f"{_size(file)}{looked_at}: {found}")
+    if data is not None and file.criterion.items and count < FEWEST_VERDICTS:
+        has = f"verdicts on {count} responses only" if count else "no verdicts on this rubric"
+        text = f"{options.data} holds {has}, so what is always true or false was not looked for"
+        print(plain(f"inspector rubric: {text} ({FEWEST_VERDICTS} are needed)"), file=sys.stderr)
     return int(errors > 0 or (options.strict and bool(findings)))
 
 
@@ -63,15 +63,14 @@ def _print(finding: Finding) -> None:
 
 def _size(file: RubricFile) -> str:
     criterion = file.criterion
-    size = f"{len(criterion.items)} items" if criterion.items else ""
+    size = counted(len(criterion.items), "item") if criterion.items else ""
     if criterion.instances:
         own = sum(len(instance.items) for instance in criterion.instances)
-        size += f"{', ' if size else ''}{own} items for {len(criterion.instances)} problems"
+        of = f"{counted(own, 'item')} for {counted(len(criterion.instances), 'problem')}"
+        size += f"{', ' if size else ''}{of}"
     return size
 
 
-def _has_verdicts(file: RubricFile, data: LintData) -> bool:
-    criterion = file.criterion
-    return not criterion.items or any(
-        len(data.verdicts(criterion, item)) for item in criterion.items
-    )
+def _verdicts(file: RubricFile, data: LintData) -> int:
+    """On how many responses there are verdicts."""
+    return max((len(data.verdicts(file.criterion, i)) for i in file.criterion.items), default=0)

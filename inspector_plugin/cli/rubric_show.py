@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.criteria import item_lines
@@ -71,12 +72,18 @@ def _print_head(file: RubricFile) -> None:
         _print(f"source: {file.source}")
     for name, value in file.generator.items():
         # The identities of problems say nothing to people, their number does.
-        said = len(value) if name == "problems" and isinstance(value, list) else value
+        said = len(value) if name == "problems" and isinstance(value, list) else _in_words(value)
         _print(f"generator {name}: {said}")
     edited = ", edited since the file was made" if file.is_edited else ""
     _print(f"fingerprint {criterion.fingerprint}{edited}")
     if criterion.instances:
         _print(f"items for {len(criterion.instances)} problems")
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
 
 
 def _print_items(items: Sequence[RubricItem]) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from inspector_plugin.cli import flags, rubric_flags
 from inspector_plugin.data.labelled import (
     LabelledFile,
-    LabelledForm,
     LabelledProblem,
     read_labelled,
     sample,
@@ -193,8 +192,7 @@ def _model_of(generator: str) -> str:
 
 
 def _read(options: argparse.Namespace) -> list[LabelledFile]:
-    fields = tuple(filter(None, map(str.strip, options.label_field.split(","))))
-    form = LabelledForm(fields, options.group_field)
+    form = rubric_flags.labelled_form(options)
     return [read_labelled(path, form) for path in options.data]
 
 

@@ -37,6 +37,7 @@ _TASK = (
     'statement a line, and begin each line with "{beginning}". Begin the line of a fault, which '
     'a good response does not have, with "- PITFALL: The response". Write nothing else.'
 )
+RUBRIC_INSTRUCTIONS = (_SYSTEM, _TASK)
 _LINE = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+(.+?)\s*$")
 _KIND = re.compile(r"^\W{0,3}(rule|principle|pitfall)\W{1,3}\s*", re.IGNORECASE)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import re
 
+from inspector_plugin.rubrics.verbs import VERBS, with_s
+
 # Words of praise that say nothing of what is to be seen in the response.
 _VAGUE = re.compile(
-    r"\b(?:good|well|nice(?:ly)?|great|excellent|poor(?:ly)?|bad(?:ly)?|appropriate(?:ly)?"
+    r"\b(?:good|well|nice(?:ly)?|(?-i:great)|excellent|poor(?:ly)?|bad(?:ly)?|appropriate(?:ly)?"
     r"|adequate(?:ly)?|sufficient(?:ly)?|proper(?:ly)?|reasonabl[ey]|suitabl[ey]|satisfactor(?:y|ily)"
     r"|effective(?:ly)?|high[- ]quality|quality|helpful(?:ly)?|useful(?:ly)?|meaningful(?:ly)?"
     r"|comprehensive(?:ly)?|thorough(?:ly)?|insightful|nuanced|robust|engaging|impressive"
     r"|professional(?:ly)?|somewhat|fairly|as needed|if necessary|where appropriate|best practices?"
-    r")\b",
+    r"|perfect(?:ly)?|outstanding|compelling|fitting|decent|easy to (?:follow|read|understand)"
+    r")\b"
+    r"|\b(?:is|are) (?:very |quite )?clear\b(?! (?:from|that|which|whether|where|who|what|how)\b)"
+    r"|\b(?:contains?|has|have|makes?|with|of|is|are|there)\b(?: not)?(?: contain| have| make)?"
+    r" (?:no|any|an?|some) (?:error|mistake|issue)s?\s*\.?\s*$|^\W*no errors?\W*$",
     re.IGNORECASE,
 )
 # What nobody can see who has the problem and the response alone.
 _UNVERIFIABLE = re.compile(
     r"\b(?:reference (?:answer|solution|response)|gold(?:en)?(?: answer| solution)?|ground[- ]truth"
     r"|answer key|model answer|expected (?:answer|output|result)|official (?:answer|solution)"
-    r"|intend(?:s|ed)|intention(?:s|ally)?|believe[sd]?|feels?|sincere(?:ly)?|tr(?:y|ies|ied) hard"
-    r"|effort|experts? (?:would|agree)|users? (?:would|will|is satisfied|are satisfied|likes?)"
+    r"|intends|(?:is|are|was|were) intended to|intentionally|believe[sd]?|feels?"
+    r"|sincere(?:ly)?|tr(?:y|ies|ied) hard|effort|experts? (?:would|agree)"
+    r"|users? (?:would|will|is satisfied|are satisfied|likes?)"
     r"|readers? (?:would|will) (?:like|enjoy|be)|in practice|in the real world|other responses"
     r"|previous (?:response|conversation)s?|verified (?:online|externally)|quickly|in time)\b",
     re.IGNORECASE,
@@ -27,21 +34,12 @@ _UNVERIFIABLE = re.compile(
 _NAMED_ANSWER = re.compile(
     r"(?:\\boxed\{([^{}]{1,40})\}|####\s*(\S{1,40})"
     r"|\b(?:final |correct |right )?(?:answer|result|total|solution)\s+(?:is|as|of|equals|=)\s+"
-    r"(?:exactly\s+)?([$€£]?-?\d[\d,]*(?:\.\d+)?%?|[\"'(]?[A-E][\"')](?=\W|$)))",
+    r"(?:exactly\s+)?([$€£]?-?\d[\d,]*(?:\.\d+)?%?|[\"'(]?[A-E][\"')](?=\W|$))"
+    r"|\bresponse is (\d[\d,.]*)\W*$)",
     re.IGNORECASE,
 )
-_VERBS = (
-    "is|are|was|were|has|have|had|does|do|states|state|gives|give|shows|show|uses|use|"
-    "explains|explain|names|name|contains|contain|includes|include|follows|follow|checks|"
-    "check|avoids|avoid|ends|end|begins|begin|answers|answer|computes|compute|calculates|"
-    "calculate|derives|derive|identifies|identify|justifies|justify|provides|provide|"
-    "mentions|mention|defines|define|writes|write|presents|present|reaches|reach|matches|"
-    "match|addresses|address|concludes|conclude|keeps|keep|makes|make|describes|describe|"
-    "discusses|discuss|lists|list|sets|set|labels|label|leaves|leave|repeats|repeat|"
-    "contradicts|contradict|introduces|introduce|verifies|verify|stays|stay|remains|"
-    "remain|considers|consider|converts|convert|simplifies|simplify|adds|add|subtracts|"
-    "subtract|multiplies|multiply|divides|divide|confuses|confuse|ignores|ignore|omits|"
-    "omit|demonstrates|demonstrate|supports|support|cites|cite"
+_VERBS = "|".join(
+    ["is|are|was|were|has|have|had|does|do", *(f"{with_s(verb)}|{verb}" for verb in sorted(VERBS))]
 )
 _ADVERB = r"(?:(?:also|then|not|never|always|clearly|correctly|explicitly|fully|each|it|\w+ly)\s+)*"
 _JOINT = re.compile(
@@ -50,7 +48,7 @@ _JOINT = re.compile(
     re.IGNORECASE,
 )
 # The end of a sentence, not of an abbreviation.
-_SENTENCES = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!e\.g)(?<!i\.e)[.!?]\s+(?=[A-Z])")
+SENTENCE_ENDS = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!e\.g)(?<!i\.e)[.!?]\s+(?=[A-Z])")
 _COMMON = re.compile(
     r"the|a|an|of|to|in|on|for|and|or|is|are|was|be|been|it|its|this|that|with|as|by|at|from|not|no"
     r"|does|do|has|have|any|all|each|every|response|answer|solution|problem|statement"
@@ -74,7 +72,7 @@ def double_claim(text: str) -> str | None:
     joint = _first(_JOINT, text)
     if joint is not None:
         return " ".join(joint.strip(" ,").split())
-    sentences = _SENTENCES.split(text.strip())
+    sentences = SENTENCE_ENDS.split(text.strip())
     return " ".join(sentences[1].split()[:3]) if len(sentences) > 1 else None
 
 

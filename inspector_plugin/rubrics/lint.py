@@ -21,9 +21,12 @@ from inspector_plugin.rubrics.item_texts import (
     vague_word,
 )
 from inspector_plugin.rubrics.lint_data import LintData
+from inspector_plugin.rubrics.nonsense import states_nothing, words_of
+from inspector_plugin.rubrics.propose import INSTRUCTIONS
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.rubrics import RubricItem
 
+_TOLD = tuple(map(words_of, INSTRUCTIONS))
 ERROR, WARNING = "error", "warning"
 # Items that share so much of their words, or whose verdicts go together so closely, say the same.
 MOST_ALIKE = 0.7
@@ -64,10 +67,9 @@ def lint(criterion: Criterion, data: LintData | None = None) -> list[Finding]:
         The faults, those of the items of the data set first, then problem by problem.
     """
     data = data or LintData()
-    findings = list(_of_items(criterion.items, "", data.answers(None)))
+    findings = list(_of_items(criterion.items, "", data, None))
     for instance in criterion.instances:
-        known = data.answers(instance.problem)
-        findings += _of_items(instance.items, f"{instance.problem} ", known)
+        findings += _of_items(instance.items, f"{instance.problem} ", data, instance.problem)
         findings += _across(criterion.items, instance.items, instance.problem)
     findings += _of_verdicts(criterion, data)
     findings += _of_problems(criterion, data)
@@ -75,10 +77,16 @@ def lint(criterion: Criterion, data: LintData | None = None) -> list[Finding]:
 
 
 def _of_items(
-    items: Sequence[RubricItem], prefix: str, answers: Sequence[tuple[str, str]]
+    items: Sequence[RubricItem], prefix: str, data: LintData, problem: str | None
 ) -> Iterator[Finding]:
+    answers, passages = data.answers(problem), data.passages(problem)
     for item in items:
-        yield from _of_text(item, f"{prefix}{item.key}", answers)
+        name = f"{prefix}{item.key}"
+        nothing = states_nothing(item.text, passages, _TOLD, item.anchors is not None)
+        if nothing is None:
+            yield from _of_text(item, name, answers)
+        else:
+            yield Finding(ERROR, nothing.rule, name, nothing.problem, nothing.remedy)
         if item.weight == 0:
             yield Finding(
                 WARNING,
@@ -112,6 +120,8 @@ def _of_text(item: RubricItem, name: str, answers: Sequence[tuple[str, str]]) ->
             f"it tells the answer ({answer})",
             "judges have no reference answer: ask how the response gets to its own",
         )
+    if item.anchors is not None:  # they say what is meant
+        return
     word = vague_word(item.text)
     if word is not None:
         yield Finding(

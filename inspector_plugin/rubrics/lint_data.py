@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import JUDGEMENTS, judgements_of, rows_of
+from inspector_plugin.data.stored_scores import (
+    JUDGEMENTS,
+    RESPONSE_FIELDS,
+    judgements_of,
+    rows_of,
+)
 from inspector_plugin.errors import DataError
+from inspector_plugin.rubrics.nonsense import words_of
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.rubrics import ItemVerdict, RubricItem
 
@@ -37,7 +43,9 @@ class LintData:
 
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     rows: int = 0
-    _verdicts: dict[tuple[str, str], list[ItemVerdict]] = field(
+    _passages: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    # What each judge said of each response on items, by the key of the rubric.
+    _judged: dict[str, list[Mapping[str, ItemVerdict]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -48,10 +56,18 @@ class LintData:
         pair = self.problems.get(problem)
         return [pair] if pair is not None and pair[1] else []
 
+    def passages(self, problem: str | None) -> Sequence[str]:
+        """What one problem, or all, and the responses say, as `nonsense.words_of` gives it."""
+        if problem is None:
+            return [passage for known in self._passages.values() for passage in known]
+        return list(self._passages.get(problem, ()))
+
     def verdicts(self, criterion: Criterion, item: RubricItem) -> NDArray[np.float64]:
         """The verdicts on an item of a rubric, response by response; NaN where it was not read."""
-        stored = self._verdicts.get((criterion.key, item.key), [])
-        return np.array([np.nan if v.value is None else v.value for v in stored], dtype=float)
+        stored = [judged.get(item.key) for judged in self._judged.get(criterion.key, [])]
+        return np.array(
+            [np.nan if v is None or v.value is None else v.value for v in stored], dtype=float
+        )
 
     def add(self, row: Mapping[str, Any], where: str, fingerprints: Mapping[str, str]) -> None:
         """Take a row in.
@@ -72,14 +88,15 @@ class LintData:
             problem = problem_identity(question)
             if not self.problems.get(problem, ("", ""))[1]:
                 self.problems[problem] = (question, _answer(row))
+            for text in (question, *_responses(row)):
+                self._passages[problem][words_of(text)] = None
         if JUDGEMENTS not in row:
             return
         for judgement in judgements_of(row, where).values():
             for key, score in judgement.scores.items():
                 if fingerprints.get(key) != score.fingerprint:
                     continue
-                for name, verdict in (score.items or {}).items():
-                    self._verdicts[key, name].append(verdict)
+                self._judged[key].append(score.items or {})
 
 
 def read_lint_data(path: Path, criterion: Criterion) -> LintData:
@@ -104,6 +121,16 @@ def read_lint_data(path: Path, criterion: Criterion) -> LintData:
             f"{', '.join(_QUESTION_FIELDS)}."
         )
     return data
+
+
+def _responses(row: Mapping[str, Any]) -> Sequence[str]:
+    """The responses that a row holds."""
+    given = [*(row.get(name) for name in RESPONSE_FIELDS), *_listed(row.get("responses"))]
+    return [text for text in given if isinstance(text, str)]
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _answer(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from inspector_plugin.errors import DataError
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import judge_all
-from inspector_plugin.rubrics.evaluate import PREFERENCE, side_by_side
+from inspector_plugin.rubrics.pairwise import PREFERENCE, side_by_side
 from inspector_plugin.rubrics.rewards import LABELS, META_JUDGE
 from inspector_plugin.rubrics.verdicts import Row
 from inspector_plugin.schema.records import JudgeRequest

@@ -19,6 +19,7 @@ from inspector_plugin.judges.prompt.replies import ReplyFault, reply_object, wit
 from inspector_plugin.rubrics.candidates import (
     BEGINNING,
     MOST_SHOWN,
+    RUBRIC_INSTRUCTIONS,
     NoRubric,
     ask_for_rubric,
     parse_items,
@@ -84,6 +85,19 @@ DIRECTIVES = (
     "Add pitfalls: faults that weak responses have here, and that look right at first sight.",
     "Make do with the fewest statements: merge those that go together, drop those without effect.",
     "Put correctness first: statements about single steps, figures and conclusions, not manner.",
+)
+
+# All that a generator is told, but for what it is about.
+INSTRUCTIONS = (
+    _ROLE,
+    _FORM,
+    _AS_LINES,
+    _FOR_DATA_SET,
+    _FOR_PROBLEM,
+    _SPLIT,
+    _REWRITE,
+    *DIRECTIVES,
+    *RUBRIC_INSTRUCTIONS,
 )
 
 

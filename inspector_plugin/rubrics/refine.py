@@ -19,18 +19,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.data.labelled import LabelledProblem
 from inspector_plugin.judges.prompt.messages import Refusal
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.rubrics import refine_log as log
 from inspector_plugin.rubrics.merge import alike_in_verdicts, merged_by_text
 from inspector_plugin.rubrics.meta_judge import rated
-from inspector_plugin.rubrics.preferences import Preferences
 from inspector_plugin.rubrics.propose import Items, Shown, renamed, rewrite_ask, split_ask
 from inspector_plugin.rubrics.refine_log import Entry
 from inspector_plugin.rubrics.rewards import LABELS, best_of
-from inspector_plugin.rubrics.verdicts import Row, VerdictTable
+from inspector_plugin.rubrics.split import Split, signed
 from inspector_plugin.rubrics.weights import (
     RIDGE,
     WHITENING,
@@ -44,26 +42,7 @@ Floats = NDArray[np.float64]
 NEARLY_ALWAYS = 0.95
 REPEATS = 0.9
 REWRITES, ROUNDS = 8, 2
-# What a rewrite is shown, and a split.
-_SHOWN_ERRORS, _SHOWN_PROBLEMS = 4, 3
 _BOUNDS = (5, 12)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Responses, a judge's verdicts on them, and which are better.
-
-    Attributes:
-        table: The verdicts.
-        preferences: Which responses are better.
-    """
-
-    table: VerdictTable
-    preferences: Preferences
-
-    def accuracy(self, items: Sequence[RubricItem]) -> float | None:
-        """How often a rubric scores the better response higher; see `Preferences.accuracy`."""
-        return self.preferences.accuracy(_scores(self.table.values(items), items))
 
 
 @dataclass(frozen=True)
@@ -157,11 +136,14 @@ class Refiner:
 
     def _split(self, items: Items) -> Items:
         """Replace items that nearly every response meets by their parts."""
-        means = _means(self._dev.table.values(items))
+        means = self._dev.means(items)
         easy = [place for place in range(len(items)) if means[place] >= NEARLY_ALWAYS]
         if not easy:
             return items
-        shown = [Shown(each.question) for each in self._some_problems()]
+        shown = [
+            Shown(each.question)
+            for each in self._dev.some_problems([self._settings.seed, self._round, 1])
+        ]
         asks = [split_ask(items[place], shown, self._settings.lines) for place in easy]
         parts_of: dict[int, Items] = {}
         written = self._writer.write(asks, "Splitting items")
@@ -175,7 +157,7 @@ class Refiner:
             others = [*items, *(part for known in parts_of.values() for part in known)]
             parts = _apart(parts, others, self._taken)
             parts = tuple(replace(part, weight=items[place].weight / len(parts)) for part in parts)
-            shares = _means(self._dev.table.values(parts))
+            shares = self._dev.means(parts)
             if not len(parts) or shares.min() >= NEARLY_ALWAYS:
                 why += "; its parts are met as often"
                 self._note(log.SPLIT, why, (items[place],), parts, False)
@@ -188,13 +170,13 @@ class Refiner:
     def _cleaned(self, items: Items) -> Items:
         """Drop items that prefer worse responses or repeat another, and weigh the others."""
         values = self._dev.table.values(items)
-        worth = [self._worth(values[:, place]) for place in range(len(items))]
+        worth = [self._dev.worth(values[:, place]) for place in range(len(items))]
         by = self._dev.preferences.by
         kept: list[int] = []
         for place in sorted(range(len(items)), key=lambda place: (-worth[place], place)):
             like = self._repeated(values, kept, place)
             if worth[place] < 0 and kept:
-                why = f"it prefers the worse response (by {by}: {worth[place]:+.2f} a pair)"
+                why = f"it prefers the worse response (by {by}: {signed(worth[place])} a pair)"
                 self._note(log.DROPPED, why, (items[place],), figures={"by": by})
             elif like is not None:
                 why = f"it repeats (r = {like[1]:.2f}): {items[like[0]].text}"
@@ -203,11 +185,6 @@ class Refiner:
                 kept.append(place)
         order = sorted(kept)
         return self._weighed(tuple(items[place] for place in order), values[:, order])
-
-    def _worth(self, column: Floats) -> float:
-        """By how much better responses do better by an item, on average."""
-        gaps = self._dev.preferences.gaps(column)
-        return float(gaps.mean()) if len(gaps) else 0.0
 
     def _repeated(
         self, values: Floats, kept: Sequence[int], place: int
@@ -240,7 +217,8 @@ class Refiner:
 
     def _rewritten(self, items: Items, accuracy: float | None) -> tuple[Items, float | None]:
         """Have the rubric rewritten K times; try the rewrite that the meta-judge rates best."""
-        findings, errors = self._findings(items), self._errors(items)
+        findings = self._dev.findings(items)
+        errors = self._dev.errors(items, [self._settings.seed, self._round])
         count = self._settings.rewrites
         first = (self._round - 1) * count  # each round attends to other things
         bounds = (min(_BOUNDS[0], len(items)), max(_BOUNDS[1], len(items)))
@@ -257,7 +235,12 @@ class Refiner:
             why = f"none of {count} rewrites can be used: {reason}"
             self._note(log.REWRITTEN, why, accepted=False)
             return items, accuracy
-        ratings = rated(self._some_problems(), candidates, self._meta_judge, self._cache)
+        ratings = rated(
+            self._dev.some_problems([self._settings.seed, self._round, 1]),
+            candidates,
+            self._meta_judge,
+            self._cache,
+        )
         best = best_of(ratings)
         if best is None:
             why = f"the meta-judge rated none of {len(candidates)} rewrites: {ratings[0].reason}"
@@ -310,39 +293,6 @@ class Refiner:
         self._note(step, why, items, other, bool(is_better), said)
         return (other, reached) if is_better else (items, accuracy)
 
-    def _findings(self, items: Items) -> str:
-        """Say of each item what judging by it has shown."""
-        values = self._dev.table.values(items)
-        means = _means(values)
-        lines = []
-        for place, item in enumerate(items):
-            worth = self._worth(values[:, place])
-            lines.append(
-                f"- [{item.kind}, weight {item.weight:.3g}] {item.text} (met by {means[place]:.0%} "
-                f"of the responses; better ones do better by {worth:+.2f})"
-            )
-        return "\n".join(lines)
-
-    def _errors(self, items: Items) -> list[Shown]:
-        """Choose pairs that the rubric puts in the wrong order, or does not tell apart."""
-        preferences = self._dev.preferences
-        scores = _scores(self._dev.table.values(items), items)
-        gaps = scores[preferences.better] - scores[preferences.worse]
-        wrong = np.flatnonzero(gaps <= 1e-9)
-        generator = np.random.default_rng([self._settings.seed, self._round])
-        drawn = generator.permutation(wrong)[:_SHOWN_ERRORS]
-        rows = self._dev.table.rows
-        return [
-            _shown_pair(rows[preferences.better[pair]], rows[preferences.worse[pair]])
-            for pair in drawn
-        ]
-
-    def _some_problems(self) -> list[LabelledProblem]:
-        problems = list({row.problem.problem: row.problem for row in self._dev.table.rows}.values())
-        generator = np.random.default_rng([self._settings.seed, self._round, 1])
-        drawn = generator.permutation(len(problems))[:_SHOWN_PROBLEMS]
-        return [problems[place] for place in drawn]
-
     def _named(self, written: Items, items: Items) -> Items:
         """Leave repetitions out of a rewrite; statements that the rubric has keep their keys."""
         known = {normal_text(item.text): item for item in items}
@@ -371,27 +321,6 @@ def _apart(
     merged = [each.item for each in merged_by_text([written])]
     new = [item for item in merged if normal_text(item.text) not in said]
     return renamed(new, [*taken, *(item.key for item in others)])
-
-
-def _scores(values: Floats, items: Sequence[RubricItem]) -> Floats:
-    """Score responses by verdicts and weights, from 0 to 1, as `reachable_share` does."""
-    weights = np.array([item.weight for item in items])
-    if not weights.sum() > 0:
-        return np.full(len(values), np.nan)
-    return np.asarray(values @ weights / weights.sum())
-
-
-def _means(values: Floats) -> Floats:
-    """The mean of each column over what is known; 0 where nothing is."""
-    known = ~np.isnan(values)
-    return np.asarray(np.nansum(values, axis=0) / np.maximum(known.sum(axis=0), 1))
-
-
-def _shown_pair(better: Row, worse: Row) -> Shown:
-    if better.problem is worse.problem:
-        pair = (("better", better.response), ("worse", worse.response))
-        return Shown(better.problem.question, pair)
-    return Shown(better.problem.question, (("good", better.response),))
 
 
 def _share(accuracy: float | None) -> str:

@@ -70,6 +70,8 @@ def as_text(entries: list[Entry]) -> str:
     for entry in entries:
         state = "" if entry.accepted else ", refused"
         parts.append(_filled(f"round {entry.round}, {entry.step}{state}: {entry.why}", 0))
+        if entry.step == REWEIGHTED:
+            continue  # the entry that says what came of it lists the weights
         before = {(item.text, item.kind): item.weight for item in entry.before}
         after = {(item.text, item.kind): item.weight for item in entry.after}
         for item in entry.before:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.errors import DataError
 from inspector_plugin.judges.prompt.messages import Conversation, Reply
 from inspector_plugin.judging.cache import cache_path
+from inspector_plugin.judging.store import Store
 from inspector_plugin.schema.usage import Usage
-
-_BUSY_SECONDS = 60.0
-_KEYS_AT_ONCE = 500
-_TABLE = """
-CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY, created REAL NOT NULL, text TEXT NOT NULL, cut INTEGER NOT NULL
-) WITHOUT ROWID
-"""
 
 
 def store_path() -> Path:
@@ -30,8 +20,13 @@ def store_path() -> Path:
     return cache_path().with_name("replies.sqlite")
 
 
-class ReplyStore:
+class ReplyStore(Store):
     """Replies, found again by what was asked and of whom."""
+
+    name = "the stored replies"
+    without = "run with --no-cache"
+    table = "replies"
+    columns = "created REAL NOT NULL, text TEXT NOT NULL, cut INTEGER NOT NULL"
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the store, making it if there is none.
@@ -42,14 +37,7 @@ class ReplyStore:
         Raises:
             DataError: If it cannot be opened.
         """
-        self.path = path or store_path()
-        with self._explained():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)
-            self._database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(_TABLE)
+        super().__init__(path or store_path())
 
     def keys(self, described: Mapping[str, Any], asked: Sequence[Conversation]) -> list[str]:
         """Name conversations by everything that determines the reply.
@@ -70,21 +58,16 @@ class ReplyStore:
 
     def get(self, keys: Sequence[str]) -> dict[str, Reply]:
         """Look replies up; return those found, at no cost."""
-        found: dict[str, Reply] = {}
-        with self._explained():
-            for start in range(0, len(keys), _KEYS_AT_ONCE):
-                some = keys[start : start + _KEYS_AT_ONCE]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key, text, cut FROM replies WHERE key IN ({marks})"
-                for key, text, cut in self._database.execute(query, some):
-                    found[key] = Reply(text, Usage(reused=1), cut=bool(cut))
-        return found
+        return {
+            key: Reply(text, Usage(reused=1), cut=bool(cut))
+            for key, text, cut in self._rows("key, text, cut", keys)
+            if isinstance(text, str)  # anything else is damage
+        }
 
     def put(self, replies: Sequence[tuple[str, Reply]]) -> None:
         """Keep replies; they are on disk when this returns."""
-        rows = [(key, time.time(), reply.text, int(reply.cut)) for key, reply in replies]
-        with self._explained(), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", rows)
+        now = time.time()
+        self._put([(key, now, reply.text, int(reply.cut)) for key, reply in replies])
 
     def count(self) -> int:
         """Count the replies."""
@@ -93,21 +76,4 @@ class ReplyStore:
 
     def clear(self) -> int:
         """Forget all replies; return how many there were."""
-        with self._explained():
-            count = self._database.execute("DELETE FROM replies WHERE TRUE").rowcount
-            self._database.commit()
-        return int(count)
-
-    def close(self) -> None:
-        """Close the file. Closing twice is allowed."""
-        self._database.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise DataError(
-                f"Cannot use the stored replies {self.path}: {error}. Set INSPECTOR_CACHE_DIR to "
-                "another folder, delete the file, or run with --no-cache."
-            ) from error
+        return self._delete()

@@ -26,6 +26,7 @@ from inspector_plugin.errors import DataError, ModelError
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.validate import description_of
+from inspector_plugin.lm.adapter_files import write_card
 from inspector_plugin.lm.adapters import CARD, CONFIG, WEIGHTS, read_adapter_card
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.lora import (
@@ -33,24 +34,26 @@ from inspector_plugin.lm.lora import (
     require_trainers,
     train_preference,
     train_supervised,
-    write_card,
 )
 from inspector_plugin.lm.lora_plan import Example, Preference, Training
-from inspector_plugin.rubrics.candidates import Candidate, write_items
+from inspector_plugin.rubrics.candidates import Candidate
 from inspector_plugin.rubrics.rewards import (
-    CHANCE,
     LABELS,
     Reward,
-    best_against_worst,
-    best_of,
     mean_value,
     rewards_by_labels,
     rewards_by_meta_judge,
 )
 from inspector_plugin.rubrics.sampling import draw_candidates, encode_prompts
+from inspector_plugin.rubrics.tuning_card import readme
+from inspector_plugin.rubrics.tuning_examples import (
+    FEWEST_VALID,
+    TokenIds,
+    best_and_worst,
+    best_examples,
+)
 from inspector_plugin.rubrics.tuning_stages import Stage, Tuned, TuningPlan
 
-FEWEST_VALID = 2
 _REMEDY = "pass --overwrite to begin anew, or another --out"
 
 
@@ -185,19 +188,17 @@ class _Run:
         )
         rewards = self._rewards(problems, candidates)
         self._write_rewards(folder.name, problems, rewards)
-        encode = _Encoder(language_model)
-        choose = self._examples if number == 0 else self._pairs
-        examples, unused = choose(prompts, candidates, rewards, encode)
-        del language_model, encode  # training loads a copy of its own
+        examples, unused = self._chosen(number, language_model, prompts, candidates, rewards)
+        del language_model  # training loads a copy of its own
         training = self._train(number, examples, folder, start)
-        valid = [[each for each in row if each.value is not None] for row in rewards]
-        every = [reward for row in valid for reward in row]
+        known = [[each for each in row if each.value is not None] for row in rewards]
+        every = [reward for row in known for reward in row]
         stage = Stage(
             name=name,
             problems=len(problems),
             candidates=sum(map(len, candidates)),
             valid=len(every),
-            dropped=sum(len(row) < FEWEST_VALID for row in valid),
+            dropped=sum(len(row) < FEWEST_VALID for row in known),
             unused=unused,
             mean_reward=mean_value(every),
             training=training,
@@ -211,46 +212,22 @@ class _Run:
         reward = rewards_by_labels if self._plan.reward == LABELS else rewards_by_meta_judge
         return reward(problems, candidates, self._judge, name=self._judge_name, cache=self._cache)
 
-    def _examples(
+    def _chosen(
         self,
-        prompts: Sequence[tuple[int, ...]],
+        number: int,
+        language_model: LanguageModel,
+        prompts: Sequence[TokenIds],
         candidates: Sequence[Sequence[Candidate]],
         rewards: Sequence[Sequence[Reward]],
-        encode: Callable[[str], tuple[int, ...]],
-    ) -> tuple[list[Example], int]:
-        """The best rubric of each problem, where it is better than one that says nothing."""
-        examples, unused = [], 0
-        for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
-            if _valid(given) < FEWEST_VALID:
-                continue
-            best = best_of(given)
-            value = None if best is None else given[best].value
-            if best is None or value is None or (self._plan.reward == LABELS and value <= CHANCE):
-                unused += 1
-                continue
-            # What is learnt is the rubric, in the form that is asked for, and no text around it.
-            examples.append(Example(prompt, encode(write_items(written[best].items))))
-        return examples, unused
+    ) -> tuple[Sequence[Example] | Sequence[Preference], int]:
+        """Choose what a stage trains on; see `best_examples`."""
 
-    def _pairs(
-        self,
-        prompts: Sequence[tuple[int, ...]],
-        candidates: Sequence[Sequence[Candidate]],
-        rewards: Sequence[Sequence[Reward]],
-        encode: Callable[[str], tuple[int, ...]],
-    ) -> tuple[list[Preference], int]:
-        """The best against the worst rubric of each problem, of similar length."""
-        pairs, unused = [], 0
-        for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
-            if _valid(given) < FEWEST_VALID:
-                continue
-            chosen = best_against_worst(written, given, self._plan.length_ratio)
-            if chosen is None:
-                unused += 1
-                continue
-            better, worse = (encode(written[place].text) for place in chosen)
-            pairs.append(Preference(prompt, better, worse))
-        return pairs, unused
+        def encode(text: str) -> TokenIds:
+            return encode_completion(language_model, text)
+
+        if number == 0:
+            return best_examples(prompts, candidates, rewards, encode, self._plan)
+        return best_and_worst(prompts, candidates, rewards, encode, self._plan)
 
     def _train(
         self,
@@ -289,7 +266,7 @@ class _Run:
             "stages": [stage.to_json() for stage in tuned.stages],
         }
         base = str(read_adapter_card(adapter).get("base", self._plan.base))
-        write_card(self._out, card, _readme(base, self._plan, tuned))
+        write_card(self._out, card, readme(base, self._plan, tuned))
 
     def _too_long(self, stages: Sequence[Stage]) -> int:
         return len(self._given) - stages[0].problems
@@ -322,20 +299,6 @@ class _Run:
             raise DataError(f"Cannot write {path}: {error}.") from error
 
 
-class _Encoder:
-    """Turns what the generator is to write into token ids."""
-
-    def __init__(self, language_model: LanguageModel) -> None:
-        self._language_model = language_model
-
-    def __call__(self, text: str) -> tuple[int, ...]:
-        return encode_completion(self._language_model, text)
-
-
-def _valid(rewards: Sequence[Reward]) -> int:
-    return sum(reward.value is not None for reward in rewards)
-
-
 def _nothing_to_train_on(stages: Sequence[Stage]) -> str:
     first = stages[0]
     return (
@@ -349,36 +312,3 @@ def _nothing_to_train_on(stages: Sequence[Stage]) -> str:
 def _digest(content: Any) -> str:
     text = json.dumps(content).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()
-
-
-def _readme(base: str, plan: TuningPlan, tuned: Tuned) -> str:
-    """Write the card for people."""
-    lines = [
-        "# Generator of rubrics",
-        "",
-        f"A LoRA adapter of `{base}` that writes rubrics for responses to a problem.",
-        f"Made by `inspector rubric tune` from {tuned.problems} problems; reward: {plan.reward}.",
-        "",
-        "| stage | problems | valid rubrics | dropped | unused | mean reward | trained on | loss |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for stage in tuned.stages:
-        reward = "-" if stage.mean_reward is None else f"{stage.mean_reward:.3f}"
-        training = stage.training
-        trained = "0" if training is None else str(training.examples)
-        loss = "-"
-        if training is not None:
-            loss = f"{training.losses[0]:.3f} to {training.losses[-1]:.3f}"
-        lines.append(
-            f"| {stage.name} | {stage.problems} | {stage.valid} of {stage.candidates} | "
-            f"{stage.dropped} | {stage.unused} | {reward} | {trained} | {loss} |"
-        )
-    lines += [
-        "",
-        "Dropped: problems with fewer than two valid rubrics. Unused: no reward above chance, or "
-        "no two rubrics of similar length that differ in reward.",
-        "Rewards are of the problems that it was tuned on; `inspector rubric eval --leave-out` "
-        "this folder measures it on others. `card.json` lists the problems and all options.",
-        "",
-    ]
-    return "\n".join(lines)

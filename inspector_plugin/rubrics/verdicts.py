@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 _MOST_UNREAD = 0.5
 # The answers to more items might not fit into one reply.
 _ITEMS_AT_ONCE = 24
+# Verdicts take long on a CPU: progress shows, and the cache keeps, so many responses at a time.
+RESPONSES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,13 @@ class VerdictTable:
             )
             for row in self.rows
         ]
-        judged = judge_all(self._judge, requests, name=self._name, cache=self._cache)
+        judged = judge_all(
+            self._judge,
+            requests,
+            name=self._name,
+            cache=self._cache,
+            chunk_size=RESPONSES_AT_ONCE,
+        )
         spent = total_usage(judged)
         if spent is not None:
             self.usage = spent + (self.usage or Usage())

@@ -1,5 +1,6 @@
 # make demo: judge 8 word problems end to end.   make test: lint, types and tests.
 # make docs: write docs/cli.md.   make site: build the documentation as a site.   make fuzz: property tests at length.
+# make wheel-test: build a wheel, and run the demo and a part of the tests against it as installed.
 # make bench: how fast the judge `inspector` is, by prompt layout.
 # Another Python: make test PYTHON=python3.12   Another place for the environment: VENV=...
 
@@ -18,7 +19,7 @@ TRIES ?= 10000
 DATA ?= ../shared/data
 PACKS ?= build/packs
 
-.PHONY: test demo docs site bench fuzz lint types tests format clean
+.PHONY: test demo run-demo wheel-test docs site bench fuzz lint types tests format clean
 
 test: lint types tests
 
@@ -36,22 +37,31 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 # Where `make demo` writes; tasks/demo/scored.jsonl holds responses with scores of our own.
 DEMO := build/demo
+SCORED := tasks/demo/scored.jsonl
 
 demo: $(VENV)/installed
+	$(MAKE) run-demo
+
+# The demo by whatever is installed in BIN.
+run-demo:
 	$(BIN)/inspector models install $(DEMO_LM)
 	mkdir -p $(DEMO)
 	$(BIN)/lm_eval --model hf \
 	    --model_args "pretrained=$$($(BIN)/inspector models path $(DEMO_LM))" \
 	    --device cpu --batch_size 4 --tasks demo_inspector --limit 8 \
 	    --log_samples --output_path $(DEMO)
-	$(BIN)/inspector score tasks/demo/scored.jsonl --out $(DEMO)/judged.jsonl --overwrite \
-	    --judge inspector --reference recorded:path=tasks/demo/scored.jsonl
+	$(BIN)/inspector score $(SCORED) --out $(DEMO)/judged.jsonl --overwrite \
+	    --judge inspector --reference recorded:path=$(SCORED)
 	$(BIN)/inspector show $(DEMO)/judged.jsonl --row 4
 	$(BIN)/inspector report $(DEMO)/judged.jsonl --judge inspector --reference recorded \
 	    --title "The demo" --out $(DEMO)/report.html --overwrite
 	@echo "A report on them, for a browser: $(DEMO)/report.html"
 	@echo "Judge responses of your own (question and response in each line), the next command:"
 	@echo "    $(BIN)/inspector score responses.jsonl --judge inspector --out judged.jsonl"
+
+# Takes minutes and a gigabyte or two, below TMPDIR, which it clears. EXTRAS=[all] adds these.
+wheel-test:
+	PYTHON="$(PYTHON)" TORCH="$(TORCH)" EXTRAS="$(EXTRAS)" .ci/wheel-test
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate_cli.py

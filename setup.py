@@ -2,7 +2,8 @@
 
 - inspector_plugin.pth goes next to the package, in a wheel as in an editable install, so that
   lm_eval finds the tasks (see _inspector_lmeval_hook.py).
-- tasks/ and probes/ go into the package in a wheel; an editable install reads them in place.
+- tasks/, probes/ and the JSON schemas go into the package in a wheel; an editable install reads
+  them in place.
 """
 
 from pathlib import Path
@@ -11,17 +12,18 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HOOK = "inspector_plugin.pth"
-FOLDERS = ("tasks", "probes")
+# Where each folder of the repository is inside the package.
+FOLDERS = {"tasks": "tasks", "probes": "probes", "docs/schemas": "schemas"}
 
 
 def shipped_files():
-    """List the files of the folders that travel inside the package."""
-    return [
-        str(path)
-        for folder in FOLDERS
+    """Say where each file of the folders that travel inside the package is there."""
+    return {
+        str(path): str(Path(inside, path.relative_to(folder)))
+        for folder, inside in FOLDERS.items()
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
-    ]
+    }
 
 
 class BuildPyWithData(build_py):
@@ -44,7 +46,7 @@ class BuildPyWithData(build_py):
             site_packages = self.get_finalized_command("install").install_lib
             return {HOOK: str(Path(site_packages, HOOK))}
         package = Path(self.build_lib, "inspector_plugin")
-        inside = {source: str(package / source) for source in shipped_files()}
+        inside = {source: str(package / path) for source, path in shipped_files().items()}
         return {HOOK: str(Path(self.build_lib, HOOK)), **inside}
 
 

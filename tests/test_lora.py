@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 pytest.importorskip("trl", reason="needs inspector_plugin[tune]")
 pytest.importorskip("peft", reason="needs inspector_plugin[tune]")
@@ -68,6 +70,26 @@ def test_the_loss_is_that_of_the_completion_alone(tiny_lm: Path, tmp_path: Path)
     training = train_supervised(str(tiny_lm), [first], tmp_path / "one", once)
     expected = -likelihood(str(tiny_lm), first, first.completion) / len(first.completion)
     assert training.losses == (pytest.approx(expected, abs=1e-4),)
+
+
+def test_a_base_without_a_padding_token_trains_the_same(tiny_lm: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(tiny_lm, tmp_path / "bare")
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
+        if (bare / name).exists():
+            content = json.loads((bare / name).read_text())
+            for key in ("pad_token", "pad_token_id"):
+                content.pop(key, None)
+            (bare / name).write_text(json.dumps(content))
+    assert AutoTokenizer.from_pretrained(bare).pad_token is None
+    # Of different lengths, so that there is something to pad.
+    some = [replace(each, prompt=each.prompt[n:]) for n, each in enumerate(examples(tiny_lm))]
+    pairs = [Preference(each.prompt, each.completion, each.completion[1:]) for each in some]
+    losses = [
+        train_supervised(str(base), some, tmp_path / "supervised", SETTINGS).losses
+        + train_preference(str(base), pairs, tmp_path / "preference", SETTINGS).losses
+        for base in (tiny_lm, bare)
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_adapter(

@@ -18,6 +18,7 @@ SOURCES = (
     "inspector_plugin",
     "tasks",
     "probes",
+    "docs/schemas",
     "setup.py",
     "setup.cfg",
     "pyproject.toml",
@@ -94,7 +95,7 @@ def build_wheel(clone: Path) -> Path:
     return wheel
 
 
-def test_a_wheel_holds_tasks_and_hook(clone: Path) -> None:
+def test_a_wheel_holds_all_that_the_package_reads(clone: Path) -> None:
     with zipfile.ZipFile(build_wheel(clone)) as wheel:
         names = set(wheel.namelist())
     shipped = {
@@ -104,11 +105,22 @@ def test_a_wheel_holds_tasks_and_hook(clone: Path) -> None:
         if path.is_file()
     }
     assert shipped >= {
+        "inspector_plugin/probes/smollm2-135m-instruct/gsm8k/multiclass/card.json",
         "inspector_plugin/tasks/inspector.yaml",
         "inspector_plugin/tasks/demo/problems.jsonl",
     }
     assert names >= shipped
+    # Templates, styles, the sanity suite: whatever lies in the package, it must have been named.
+    package = {
+        str(path.relative_to(clone))
+        for path in (clone / "inspector_plugin").rglob("*")
+        if path.is_file()
+    }
+    assert "inspector_plugin/report/html/templates/page.html" in package
+    assert names >= package
     assert names >= {
+        "inspector_plugin/schemas/criteria.schema.json",
+        "inspector_plugin/schemas/judgement.schema.json",
         "inspector_plugin.pth",
         "_inspector_lmeval_hook.py",
         "inspector_plugin/py.typed",

@@ -101,6 +101,36 @@ def test_all_that_a_card_can_hold_is_shown() -> None:
     assert "This card holds no" not in text
 
 
+TUNED_ROWS: dict[str, Any] = {
+    **{key: CARD_ROWS[key] for key in ("dataset", "labels", "criteria")},
+    "format_version": 1,
+    "judge": "tuned",
+    "kind": "encoder",
+    "target": "ordinal",
+    "base": {"name": "minilm", "fingerprint": "abc", "layers": 6, "hidden_size": 384},
+    "training": {"epochs": 3, "folds": 5, "seed": 0},
+    "max_tokens": 256,
+    "truncated": {"texts": 7, "of": 90},
+    "models": [{"name": "shared", "epochs": 2, "validation_loss": [1.5, 1.25, 1.3]}],
+}
+
+
+def test_the_card_of_a_tuned_judge_is_shown_without_what_only_probes_have() -> None:
+    text = shown(TUNED_ROWS)
+    assert "kind: encoder, target ordinal" in text
+    assert "base model: minilm (6 layers, width 384) weights: abc" in text
+    assert "training: epochs 3, folds 5, seed 0" in text
+    assert "most tokens: 256 longer, and cut: 7 of 90 texts" in text
+    assert "model shared: best epoch 2, validation losses [1.5, 1.25, 1.3]" in text
+    assert "fluency 67 .50 [.45, .55] not defined .40 .20" in text
+    assert "Models that beat their surface baseline for certain: 1 of 2." in text
+    assert "fluency: the reference's labels (rows) and the model's (columns)" in text
+    assert "fluency .04 .03 .18 factuality .05 - -" in text
+    assert "probe" not in text
+    assert "by layer" not in text
+    assert "This card holds no" not in text
+
+
 def test_what_a_card_does_not_hold_is_named_in_one_line() -> None:
     bare = {**CARD_ROWS, "criteria": {"fluency": {}}}
     del bare["sanity"]
@@ -168,6 +198,7 @@ NAMES = [
     *("figures", "screening", "confusion", "calibration", "reliability", "ece", "layer", "scale"),
     *("macro_f1", "value", "nested_cross_validation", "surface_counts", "rows", "criterion"),
 ]
+HEADS = ["sanity", "selection", "training", "labels", "base", "models", "truncated", "kind"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
@@ -183,10 +214,11 @@ ANYTHING = st.recursive(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.sampled_from(["sanity", "selection", "training", "labels"]), ANYTHING),
+@given(st.dictionaries(st.sampled_from(HEADS), ANYTHING),
        ANYTHING)  # fmt: skip
 def test_no_card_breaks_the_report(head: dict[str, Any], entry: Any) -> None:
-    pack_document({**CARD_ROWS, **head, "criteria": {"fluency": entry}}, "any")
+    for card in (CARD_ROWS, TUNED_ROWS):
+        pack_document({**card, **head, "criteria": {"fluency": entry}}, "any")
     surface_verdicts({"criteria": {"fluency": entry}})
 
 

@@ -186,14 +186,15 @@ def test_flags_that_do_not_fit(
     assert message in capsys.readouterr().err
 
 
-def test_no_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     write_jsonl(tmp_path / "in.jsonl", rows_of(2))
     arguments = ["score", str(tmp_path / "in.jsonl"), "--judge", "recorded:path=x"]
-    arguments += ["--engine", "ray", "--ray-address", "nonsense", "--out", str(tmp_path / "out")]
+    arguments += ["--engine", "ray", "--ray-address", address, "--out", str(tmp_path / "out")]
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert "cannot reach a cluster" in error
+    assert f"cannot reach a cluster at {address} (" in error
     assert "ray start --head" in error
 
 

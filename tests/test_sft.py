@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from inspector_plugin.lm.lora_plan import Example
 from inspector_plugin.schema import CriterionScore, Judgement, unscored
 from inspector_plugin.schema.criteria import BINARY, MULTICLASS
 from inspector_plugin.workflows import task_test
-from inspector_plugin.workflows.sft import encode_example
+from inspector_plugin.workflows.sft_data import encode_example
 from inspector_plugin.workflows.task_test import TaskTest, metrics_by_document
 
 TEMPLATE = "{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}<s>"
@@ -225,9 +226,7 @@ def test_what_cannot_be_trained_on(
     write("judged.jsonl", row(1, None))
     assert "unscored on care: no connection" in error_of(capsys, tiny_lm)
 
-    def missing(name: str) -> Any:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr("inspector_plugin.lm.lora.importlib.import_module", missing)
+    # What cannot be imported for want of it.
+    monkeypatch.setitem(sys.modules, "trl", None)
     assert "pip install 'inspector_plugin[tune]'" in error_of(capsys, tiny_lm)
     assert task_test.TaskTest("t").to_json()["fewshot"] == 0

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 from inspector_plugin.cli.main import main
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import read_scored
+from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.tuned import training
 from inspector_plugin.judges.tuned.examples import cut_validation, examples_of
 from inspector_plugin.judges.tuned.heads import LabelHead, OrdinalHead
@@ -30,6 +30,7 @@ from inspector_plugin.judges.tuned.plan import TuningPlan
 from inspector_plugin.judges.tuned.training import Tuner, steps_of
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.plugins.registry import create_judge
+from inspector_plugin.report.tables import share
 from inspector_plugin.schema import BINARY, Criterion, CriterionScore, JudgeRequest
 from inspector_plugin.testing import check_judge
 
@@ -80,6 +81,24 @@ def test_a_planted_rule_is_recovered_on_problems_that_were_held_out(pack: Path) 
         assert entry["figures"]["nested_cross_validation"]["macro_f1"]["value"] > 0.9
         assert entry["figures"]["chance"]["macro_f1"]["value"] < 0.6
         assert np.array(entry["confusion"]).sum() == entry["rows"]
+
+
+def test_probes_show_reads_its_card(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["probes", "show", str(pack), "--out", str(tmp_path / "drawn")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    card = card_of(pack)
+    assert f"base model: {card['base']['name']}" in text
+    for key, entry in card["criteria"].items():
+        found = entry["calibration"]
+        assert f"{key}: the reference's labels (rows) and the model's (columns)" in text
+        assert sum(count for _, _, count in found["reliability"]) == entry["rows"]
+        assert f"{key} {share(found['ece'])} {share(found['ece_bias'])}" in text
+    drawn = sorted(path.name for path in (tmp_path / "drawn").glob("*.svg"))
+    assert drawn == ["confusion.svg", "reliability.svg"]
+    assert ">model<" in (tmp_path / "drawn/confusion.svg").read_text("utf-8")
 
 
 def test_the_judge_follows_the_rule_on_a_new_problem(pack: Path) -> None:

@@ -1,4 +1,4 @@
-"""`inspector probes`: what a probe pack says of itself, and packs that were made elsewhere."""
+"""`inspector probes`: what a pack says of itself, and packs that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.table import Table
 
 from inspector_plugin.cli import flags
 from inspector_plugin.errors import PackError
-from inspector_plugin.judges.packs import CARD
+from inspector_plugin.judges.packs import CARD, judge_of
+from inspector_plugin.judges.tuned.plan import JUDGE as TUNED
 from inspector_plugin.report.packs import pack_document
 from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
 from inspector_plugin.report.tables import make_table, plain, print_tables, share
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
     parser = commands.add_parser(
-        "probes", help="show a probe pack, or import the probes that INSPECTOR published"
+        "probes", help="show a pack, or import the probes that INSPECTOR published"
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_show(actions)
@@ -67,14 +68,14 @@ def _add_show(actions: flags.Commands[flags.Parser]) -> None:
     show = actions.add_parser(
         "show",
         help="show what a pack says of itself",
-        description="Print the card of a probe pack: its figures beside the baselines, macro F1 by "
-        "layer, confusion matrices, calibration and sanity table, as far as the card has them. "
-        "With --out, draw them.",
+        description="Print the card of a probe pack, or of the pack of a tuned judge: its figures "
+        "beside the baselines, macro F1 by layer, confusion matrices, calibration and sanity "
+        "table, as far as the card has them. With --out, draw them.",
     )
     show.add_argument(
         "pack",
         metavar="PACK",
-        help="folder of a pack; or one that ships, by data set and labels: gsm8k, gsm8k/binary",
+        help="folder of a pack; or probes that ship, by data set and labels: gsm8k, gsm8k/binary",
     )
     show.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write the drawings there, as PNG and SVG"
@@ -86,14 +87,12 @@ def _add_show(actions: flags.Commands[flags.Parser]) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from inspector_plugin.judges.inspector.packs import read_card
-
     folder = _pack_folder(options.pack)
-    card = read_card(folder)
+    card = _read_card(folder)
     if card.get("transferred"):
         print(plain(f"inspector probes: {_about_transfer(card)}"), file=sys.stderr)
         folder = folder.parent.parent / str(card["transferred_from"]) / folder.name
-        card = read_card(folder)
+        card = _read_card(folder)
     print_document(pack_document(card, str(folder)), {"card": card}, options.format)
     if options.out is not None:
         from inspector_plugin.report.pack_plots import write_pack_plots
@@ -118,9 +117,20 @@ def _pack_folder(name: str) -> Path:
     if folder.is_dir():
         found = sorted(str(card.parent) for card in folder.glob(f"**/{CARD}"))
         several = f"; choose one: {', '.join(found[:20])}" if found else ""
-        raise PackError(f"There is no probe pack in {name}: {CARD} is missing{several}.")
+        raise PackError(f"There is no pack in {name}: {CARD} is missing{several}.")
     dataset, _, labels = name.partition("/")
     return find_pack(model_folder(None, None), dataset, labels or LABELS[0])
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    """Read a card in the format of its judge."""
+    if judge_of(folder) == TUNED:
+        from inspector_plugin.judges.tuned.card_format import read_card as read_tuned_card
+
+        return read_tuned_card(folder)
+    from inspector_plugin.judges.inspector.packs import read_card
+
+    return read_card(folder)
 
 
 def _about_transfer(card: Mapping[str, Any]) -> str:

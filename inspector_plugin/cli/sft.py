@@ -27,7 +27,8 @@ from inspector_plugin.report.tables import plain, print_tables
 if TYPE_CHECKING:
     from inspector_plugin.lm.loading import LanguageModel
     from inspector_plugin.lm.lora_plan import Example
-    from inspector_plugin.workflows.sft import SftPlan, Study
+    from inspector_plugin.workflows.sft import Study
+    from inspector_plugin.workflows.sft_plan import SftPlan
     from inspector_plugin.workflows.task_test import TaskTest
 
 LOSS = "loss on gold answers (nats per token)"
@@ -67,7 +68,8 @@ def run_sft(options: argparse.Namespace) -> int:
     from inspector_plugin.lm.loading import load_language_model
     from inspector_plugin.lm.lora import require_trainers
     from inspector_plugin.report.sft import arms_table
-    from inspector_plugin.workflows.sft import Study, arms_of, encode_responses, read_responses
+    from inspector_plugin.workflows.sft import Study
+    from inspector_plugin.workflows.sft_data import arms_of, encode_responses, read_responses
 
     require_trainers()
     plan, test = _plan(options), _test(options)
@@ -98,7 +100,7 @@ def run_sft(options: argparse.Namespace) -> int:
 
 
 def _require_sense(options: argparse.Namespace) -> None:
-    from inspector_plugin.workflows.sft import QUESTION
+    from inspector_plugin.workflows.sft_plan import QUESTION
 
     if QUESTION not in options.prompt:
         raise OptionError(f"--prompt must hold {QUESTION}, where the problem goes.")
@@ -114,7 +116,7 @@ def _require_sense(options: argparse.Namespace) -> None:
 
 def _plan(options: argparse.Namespace) -> SftPlan:
     from inspector_plugin.lm.lora_plan import LoraSettings
-    from inspector_plugin.workflows.sft import SftPlan
+    from inspector_plugin.workflows.sft_plan import SftPlan
 
     settings = LoraSettings(
         rank=options.rank,
@@ -156,7 +158,7 @@ def _test(options: argparse.Namespace) -> TaskTest | None:
 
 def _tested(options: argparse.Namespace, test: TaskTest | None) -> frozenset[str]:
     """The problems that must not be trained on."""
-    from inspector_plugin.workflows.sft import problems_of_file
+    from inspector_plugin.workflows.sft_data import problems_of_file
 
     files = [*options.exclude, *([options.gold] if options.gold else [])]
     found = frozenset().union(*map(problems_of_file, files)) if files else frozenset[str]()
@@ -167,7 +169,7 @@ def _gold(
     options: argparse.Namespace, plan: SftPlan, language_model: LanguageModel
 ) -> list[Example]:
     """Read and encode the gold answers; those that are too long are left out, and said."""
-    from inspector_plugin.workflows.sft import encode_example
+    from inspector_plugin.workflows.sft_data import encode_example
 
     if options.gold is None:
         return []

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from inspector_plugin import __version__
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError, OptionError, PackError
 from inspector_plugin.judges.packs import CARD
-from inspector_plugin.judges.tuned.plan import KINDS, TuningPlan
+from inspector_plugin.judges.tuned.plan import JUDGE, KINDS, TuningPlan
 from inspector_plugin.report.packs import pack_table, surface_verdicts
 from inspector_plugin.report.tables import WIDTH, plain, print_tables
 from inspector_plugin.schema.criteria import Criterion
@@ -83,7 +83,7 @@ def _tune(options: argparse.Namespace) -> int:
             shutil.rmtree(options.out)
         tuner = Tuner(plan, options.base, options.device, options.dtype)
         head = {
-            "judge": "tuned",
+            "judge": JUDGE,
             "kind": plan.kind,
             "base": describe_base(tuner.base),
             "target": plan.target,
@@ -193,6 +193,7 @@ def _entry(
     import numpy as np
     from sklearn.metrics import confusion_matrix
 
+    from inspector_plugin.judges.inspector.calibration import calibration
     from inspector_plugin.judges.inspector.figures import all_figures
     from inspector_plugin.judges.tuned.examples import label_index
 
@@ -203,7 +204,7 @@ def _entry(
         (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in sorted({*folds})
     ]
     held_out, scale = probabilities[criterion.key][places], plan.scale_of(criterion)
-    labels = [label_index(row, scale) for row in rows]
+    labels = np.array([label_index(row, scale) for row in rows])
     matrix = confusion_matrix(labels, held_out.argmax(axis=1), labels=range(len(scale.labels)))
     return {
         "criterion": criterion.to_json(),
@@ -211,15 +212,16 @@ def _entry(
         "rows": len(rows),
         "problems": len({examples.problems[place] for place in places}),
         "figures": all_figures(held_out, rows, scale, parts, plan.seed),
+        "calibration": calibration(held_out, labels, plan.seed),
         "confusion": matrix.tolist(),
     }
 
 
 def _print(folder: Path) -> None:
     """Print the figures of a pack."""
-    from inspector_plugin.judges.tuned.packs import read_pack
+    from inspector_plugin.judges.tuned.card_format import read_card
 
-    card = read_pack(folder).card
+    card = read_card(folder)
     print_tables(pack_table(card, str(folder)))
-    for line in surface_verdicts(card, "model"):
+    for line in surface_verdicts(card):
         print(textwrap.fill(plain(line), WIDTH, subsequent_indent="  "))

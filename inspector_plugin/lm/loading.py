@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from inspector_plugin.errors import InspectorError, ModelError, OptionError
+from inspector_plugin.folders import expanded
 from inspector_plugin.lm.adapters import (
     Adapter,
     is_adapter,
@@ -269,7 +270,7 @@ def locate(name: str) -> tuple[str, str | None]:
     """
     if is_catalog_name(name):
         return str(installed_folder(name)), None
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix == ".gguf" and path.is_file():
         return str(path.parent), path.name
     if path.is_dir():
@@ -281,7 +282,7 @@ def locate(name: str) -> tuple[str, str | None]:
 
 def _place(source: str) -> str:
     """One spelling for a folder; a hub id as it is."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     return str(path.resolve()) if path.is_dir() else source
 
 

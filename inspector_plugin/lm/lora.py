@@ -12,13 +12,8 @@ Sources: Hu et al., LoRA (arXiv 2106.09685); Rafailov et al., Direct Preference 
 from __future__ import annotations
 
 import importlib
-import json
 import math
-import shutil
-import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +22,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from inspector_plugin.errors import ModelError, OptionError
-from inspector_plugin.lm.adapters import CARD, CONFIG, WEIGHTS, read_adapter
+from inspector_plugin.lm.adapter_files import write_adapter
+from inspector_plugin.lm.adapters import WEIGHTS, read_adapter
 from inspector_plugin.lm.generation import encode_chat, end_ids_of
 from inspector_plugin.lm.loading import LanguageModel, load_own_copy
 from inspector_plugin.lm.lora_plan import Example, LoraSettings, Preference, Training
+from inspector_plugin.lm.lora_trainer import quiet, run_trainer
 from inspector_plugin.lm.templates import Chat
-from inspector_plugin.progress import Progress
 
 EXTRA = "tune"
 
@@ -157,7 +153,7 @@ def _train(
     device: str | None,
     dtype: str | None,
 ) -> Training:
-    require_trainers()
+    trl, _ = require_trainers()
     if not rows:
         raise ModelError("there is nothing to train an adapter on")
     language_model = load_own_copy(base, device, dtype)
@@ -167,9 +163,9 @@ def _train(
             "Training an adapter takes one GPU and several can be seen; set CUDA_VISIBLE_DEVICES=0."
         )
     try:
-        with _quiet():
+        with quiet():
             model = with_adapter(language_model, settings, start)
-            losses, accuracies = _run_trainer(objective, model, language_model, rows, settings)
+            losses, accuracies = run_trainer(trl, objective, model, language_model, rows, settings)
     except torch.cuda.OutOfMemoryError as error:
         raise ModelError(
             f"Training an adapter of {base!r}: memory does not suffice for {settings.at_once} "
@@ -222,161 +218,6 @@ def with_adapter(
                 "rank that it was trained with, or begin anew."
             )
     return model
-
-
-def _run_trainer(
-    objective: str,
-    model: Any,
-    language_model: LanguageModel,
-    rows: Sequence[Mapping[str, list[int]]],
-    settings: LoraSettings,
-) -> tuple[list[float], list[float]]:
-    """Train, and return the losses and accuracies of the steps."""
-    from datasets import Dataset
-    from transformers import PrinterCallback
-
-    trl, _ = require_trainers()
-
-    preference_trainer: Any = trl.DPOTrainer
-
-    class TokenPreferences(preference_trainer):  # type: ignore[misc]
-        """Takes pairs that are token ids already, which TRL's own has no option for."""
-
-        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-            return dataset
-
-    steps = math.ceil(len(rows) / settings.batch_size) * settings.epochs
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        Progress(steps, "Training", "step") as progress,
-    ):
-        common = _arguments(settings, len(rows), scratch, language_model.device.type == "cuda")
-        trainer_class: Any = TokenPreferences
-        if objective == "supervised":
-            trainer_class = trl.SFTTrainer
-            arguments = trl.SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
-        else:
-            arguments = trl.DPOConfig(**common, beta=settings.beta)
-        note = _callback(progress)
-        trainer = trainer_class(
-            model=model,
-            args=arguments,
-            train_dataset=Dataset.from_list([dict(row) for row in rows]),
-            processing_class=language_model.tokenizer,
-            callbacks=[note],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return note.losses, note.accuracies
-
-
-def _arguments(
-    settings: LoraSettings, examples: int, scratch: str, on_cuda: bool
-) -> dict[str, Any]:
-    """What both of TRL's trainers are told."""
-    at_once = min(settings.at_once, settings.batch_size, examples)
-    return {
-        "output_dir": scratch,
-        "save_strategy": "no",
-        "report_to": "none",
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "num_train_epochs": settings.epochs,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "linear",
-        "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": max(1, settings.batch_size // at_once),
-        "seed": settings.seed,
-        "use_cpu": not on_cuda,
-        "bf16": on_cuda,
-        "gradient_checkpointing": on_cuda,
-        "max_length": None,
-        "dataloader_pin_memory": on_cuda,
-    }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep off the terminal what is not for the user: bars, and TRL's use of old names."""
-    from datasets.utils import logging as datasets_logging
-
-    shown = datasets_logging.is_progress_bar_enabled()
-    datasets_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        if shown:
-            datasets_logging.enable_progress_bar()
-
-
-def _callback(progress: Progress) -> Any:
-    from transformers import TrainerCallback
-
-    class Note(TrainerCallback):
-        """Keeps the loss of each step, and shows progress."""
-
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-            self.accuracies: list[float] = []
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            logs = logs or {}
-            if "loss" in logs:
-                self.losses.append(float(logs["loss"]))
-                progress.advance(note=f"loss {self.losses[-1]:.3f}")
-            if "rewards/accuracies" in logs:
-                self.accuracies.append(float(logs["rewards/accuracies"]))
-
-    return Note()
-
-
-def write_adapter(model: Any, language_model: LanguageModel, base: str, out: Path) -> None:
-    """Write the adapter to a folder that is there whole or not at all."""
-    draft = out.with_name(f".{out.name}.part")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        # PEFT names the folder that the model was read from; people use the name they know it by.
-        model.peft_config["default"].base_model_name_or_path = base
-        model.save_pretrained(
-            draft,
-            selected_adapters=["default"],
-            safe_serialization=True,
-            save_embedding_layers=False,  # else PEFT looks for the base model at the hub
-        )
-        card = {"base": base, "base_fingerprint": language_model.fingerprint}
-        (draft / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        for path in draft.iterdir():
-            if path.name not in (CONFIG, WEIGHTS, CARD):
-                path.unlink()
-        shutil.rmtree(out, ignore_errors=True)
-        draft.rename(out)
-    except OSError as error:
-        raise ModelError(f"Cannot write the adapter {out}: {error}.") from error
-
-
-def write_card(folder: Path, card: Mapping[str, Any], readme: str) -> None:
-    """Add what there is to say of an adapter to the card that training wrote, and a README.
-
-    Args:
-        folder: The adapter's folder.
-        card: What to add, as values that JSON can hold.
-        readme: The same for people, in Markdown.
-
-    Raises:
-        ModelError: If they cannot be written.
-    """
-    from inspector_plugin.data.files import write_whole
-    from inspector_plugin.lm.adapters import read_adapter_card
-
-    content = {**read_adapter_card(folder), **card}
-    try:
-        write_whole(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
-        write_whole(folder / "README.md", readme.encode("utf-8", "replace"))
-    except OSError as error:
-        raise ModelError(f"Cannot write the card of {folder}: {error}.") from error
 
 
 def _require_room(language_model: LanguageModel, rows: Sequence[Mapping[str, list[int]]]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.agreement.label_plan import chances_of, choose
+from inspector_plugin.agreement.label_choice import chances_of, choose
 from inspector_plugin.data.problems import joined_problems, problem_key
 from inspector_plugin.data.requests import RequestRow
 from inspector_plugin.data.text import is_unicode

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspector_plugin.data.files import write_whole
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError, PackError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.packs import CARD

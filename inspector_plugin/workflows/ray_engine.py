@@ -30,6 +30,7 @@ from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.plugins.registry import create_judge, make_registry
 from inspector_plugin.schema.records import Judgement, unjudged
 from inspector_plugin.workflows.judged_folder import JudgedFolder, judged_table
+from inspector_plugin.workflows.ray_address import require_answer
 from inspector_plugin.workflows.row_chunks import Chunk, ChunkedRows
 
 INSTALL = 'pip install "inspector_plugin[ray]"'
@@ -92,19 +93,21 @@ class RayRun:
         except ImportError as missing:
             raise OptionError(f"--engine ray needs the ray package: {INSTALL}") from missing
         self._ray, self._plan = ray, plan
-        alone = plan.address is None and not os.environ.get("RAY_ADDRESS")
+        where = plan.address or os.environ.get("RAY_ADDRESS")
         try:
+            require_answer(where)
             ray.init(
                 address=plan.address,
                 log_to_driver=False,
                 logging_level="error",
-                **({"include_dashboard": False} if alone else {}),
+                **({} if where else {"include_dashboard": False}),
             )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise OptionError(
-                f"--engine ray: cannot reach a cluster ({reason}); start one "
-                "with: ray start --head, or leave --ray-address out to run on this machine alone."
+                f"--engine ray: cannot reach a cluster at {where or 'this machine'} ({reason}); "
+                "start one with: ray start --head, or leave --ray-address out to run on this "
+                "machine alone."
             ) from error
         self._share()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from inspector_plugin.data.shapes import (
@@ -16,11 +17,21 @@ from inspector_plugin.data.shapes import (
     text,
     whole,
 )
-from inspector_plugin.judges.tuned.plan import BINARY_LABELS, ENCODER, KINDS, LORA, TARGETS
+from inspector_plugin.judges import packs
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.judges.tuned.plan import (
+    BINARY_LABELS,
+    ENCODER,
+    JUDGE,
+    KINDS,
+    LORA,
+    TARGETS,
+)
 from inspector_plugin.lm.adapters import CARD as ADAPTER_CARD
 from inspector_plugin.lm.adapters import CONFIG, WEIGHTS
 from inspector_plugin.schema.criteria import LABELS
 
+FORMAT_VERSION = 1
 SHARED, MODELS = "shared", "models"
 HEADS, ENCODER_WEIGHTS, ADAPTER = "heads.safetensors", "encoder.safetensors", "adapter"
 # The files of a model beside its heads.
@@ -43,7 +54,7 @@ _ENTRY = record(
 )
 _CARD = record(
     {
-        "judge": choice("tuned"),
+        "judge": choice(JUDGE),
         "kind": choice(*KINDS),
         "base": _BASE,
         "target": choice(*TARGETS),
@@ -55,6 +66,16 @@ _CARD = record(
         "criteria": mapping(_ENTRY, 1),
     }
 )
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read the card in a pack's folder; the weights are not looked at.
+
+    Raises:
+        PackError: If there is none, it is not JSON, incomplete, or of a newer format.
+    """
+    missing = f"There is no pack of a tuned judge in {folder}: {CARD} is missing."
+    return packs.read_card(folder, FORMAT_VERSION, missing, check_card)
 
 
 def check_card(card: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.data.stored_scores import ScoredRow
+from inspector_plugin.data.scored_rows import ScoredRow
 from inspector_plugin.judges.tuned.plan import TuningPlan
 from inspector_plugin.schema.criteria import Criterion, Scale
 

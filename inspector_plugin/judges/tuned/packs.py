@@ -35,9 +35,10 @@ from inspector_plugin.judges.tuned.card_format import (
     ADAPTER,
     ENCODER_WEIGHTS,
     FILES,
+    FORMAT_VERSION,
     HEADS,
     MODELS,
-    check_card,
+    read_card,
 )
 from inspector_plugin.judges.tuned.model import TunedModel, load_base, width_of
 from inspector_plugin.judges.tuned.plan import ENCODER, LORA, label_scale
@@ -46,7 +47,6 @@ from inspector_plugin.lm.adapters import merge, read_adapter
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.schema.criteria import Criterion
 
-FORMAT_VERSION = 1
 _MOST_BYTES = 2**36
 
 
@@ -121,7 +121,7 @@ def write_model(folder: Path, fitted: Fitted, kind: str) -> dict[str, str]:
         if kind == ENCODER:
             (draft / ENCODER_WEIGHTS).write_bytes(save(_tensors(fitted.model.reader)))
         else:
-            from inspector_plugin.lm.lora import write_adapter
+            from inspector_plugin.lm.adapter_files import write_adapter
 
             base = fitted.model.base
             write_adapter(fitted.adapter, base, base.name, draft / ADAPTER)
@@ -154,8 +154,7 @@ def read_pack(folder: Path) -> TunedPack:
     Raises:
         PackError: If it is missing, newer than this version, incomplete or tampered with.
     """
-    missing = f"There is no pack of a tuned judge in {folder}: {CARD} is missing."
-    card = packs.read_card(folder, FORMAT_VERSION, missing, check_card)
+    card = read_card(folder)
     try:
         criteria = {key: _criterion(key, entry) for key, entry in card["criteria"].items()}
     except (TypeError, ValueError, CriteriaError) as error:

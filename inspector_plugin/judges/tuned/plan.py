@@ -6,11 +6,13 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from inspector_plugin.data import shapes
 from inspector_plugin.errors import OptionError, one_of
 from inspector_plugin.judges.running import require_seed
 from inspector_plugin.plugins.options import option
 from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion, Scale
 
+JUDGE = "tuned"
 ENCODER, LORA = KINDS = ("encoder", "lora")
 MULTICLASS, BINARY_LABELS = LABELS
 ORDINAL = "ordinal"
@@ -70,6 +72,11 @@ class TuningPlan:
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise OptionError(f"--learning-rate must be above 0, not {self.rate}.")
         require_seed(self.seed)
+        if self.dataset is not None:
+            try:
+                shapes.name(self.dataset, "--dataset")
+            except ValueError as error:
+                raise OptionError(f"{error}.") from error
 
     @property
     def labels(self) -> str:

@@ -54,8 +54,23 @@ def one_of(value: str, choices: Iterable[str], what: str) -> str:
     Returns:
         One line, for use in an error message.
     """
-    names = sorted(choices)
+    names = sorted(set(choices))
     close = difflib.get_close_matches(value, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names) if names else "none"
     return f"Unknown {what} {value!r}; choose from: {listed}.{hint}"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Write a number with what is counted: "1 row", "2 rows", "3 replies"."""
+    many = {"criterion": "criteria", "reply": "replies"}
+    return f"1 {noun}" if count == 1 else f"{count} {many.get(noun, noun + 's')}"
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Write any value of a plugin for a message, in one line; even one that cannot write itself."""
+    try:
+        text = str(value) if isinstance(value, BaseException) else repr(value)
+    except Exception:  # noqa: BLE001
+        return f"a {type(value).__name__}"
+    return " ".join(text.split())[:most]

@@ -18,11 +18,16 @@ def shipped_folder(name: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
+def expanded(name: str) -> Path:
+    """Make a path of a name that may begin with "~"; that of no user stays as it is."""
+    return Path(os.path.expanduser(name))  # that of Path raises an error
+
+
 def cache_folder() -> Path:
     """Where this package keeps its files: INSPECTOR_CACHE_DIR, or else the user's cache."""
     override = os.environ.get("INSPECTOR_CACHE_DIR")
     if override:
-        return Path(override).expanduser()
+        return expanded(override)
     from platformdirs import user_cache_path
 
     return user_cache_path("inspector_plugin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -176,3 +177,43 @@ def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["score", "in.jsonl", "--judge", "recorded:path=in.jsonl", "--lim", "1"])
     assert "unrecognized arguments: --lim 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_a_terminal_cannot_show_is_escaped(encoding: str) -> None:
+    row = {"question": "What is \u03c0?", "response": "\u03c0 \u2248 3.14", "judgements": {}}
+    Path("judged.jsonl").write_text(json.dumps(row) + "\n")
+    ran = shell("inspector show judged.jsonl", PYTHONIOENCODING=encoding)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "What is \\u03c0?" in ran.stdout
+
+
+def test_an_interrupt_while_a_command_is_loaded_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert main(["judges"]) == 130
+    assert capsys.readouterr().err == "inspector: interrupted\n"
+
+
+def test_a_command_loads_its_own_module_only() -> None:
+    code = (
+        "import sys; from inspector_plugin.cli.main import main; main(['judges']); "
+        "print(sorted({'sklearn', 'matplotlib', 'torch'} & set(sys.modules)))"
+    )
+    root = str(Path(cli.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert ran.stdout.endswith(b"\n[]\n")
+    assert "rubric" in shell("inspector --help").stdout
+
+
+def test_figures_that_cannot_be_written_leave_no_file() -> None:
+    Path("other.jsonl").write_text(Path("in.jsonl").read_text())
+    ran = shell("ulimit -f 0; inspector agree in.jsonl other.jsonl --out figures.txt")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "error: Cannot write --out figures.txt: [Errno 27] File too large" in ran.stderr
+    assert not Path("figures.txt").exists()

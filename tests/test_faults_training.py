@@ -11,7 +11,7 @@ from test_training import train, write_scored
 
 from inspector_plugin.data.files import locked
 from inspector_plugin.data.folds import split
-from inspector_plugin.data.stored_scores import ScoredRow
+from inspector_plugin.data.scored_rows import ScoredRow
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.inspector import training
 from inspector_plugin.judges.inspector.classifiers import fit_classifier

@@ -144,7 +144,7 @@ ONE = CriterionScore(1.0, 1)
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ([], "returned 0 judgements for 1 requests"),
+        ([], "returned 0 judgements for 1 request;"),
         ([Judgement({"fluency": ONE})], r"judged \['fluency'\]"),
         ([Judgement(dict.fromkeys((*KEYS, "factuality"), ONE))], "factuality"),
         ([Judgement(dict.fromkeys(KEYS, CriterionScore(3.0, 3)))], "3.0, outside its scale 0-1"),

@@ -227,7 +227,7 @@ def test_lines_that_are_there_twice_are_left_out_and_others_kept() -> None:
     other_model = line_of(resps=[["Four"]])
     inputs = InputRows([write(LOG, [line_of(), line_of(), other_model])])
     assert [row.request.response for row in inputs] == ["It is 4", "Four"]
-    assert inputs.notes == [f"{LOG}: 1 lines that say the same as earlier ones left out"]
+    assert inputs.notes == [f"{LOG}: 1 line that said the same as an earlier one left out"]
 
 
 def test_a_folder_gives_the_newest_log_of_each_model_and_task() -> None:

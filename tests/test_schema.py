@@ -232,3 +232,48 @@ def test_importing_the_package_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("score", 10**400),
+        ("score", math.nan),
+        ("score", "3"),
+        ("score", True),
+        ("reason", 5),
+        ("explanation", ["x"]),
+        ("fingerprint", 5),
+        ("flags", "truncated"),
+        ("flags", [1]),
+        ("probabilities", {"1": "x", "2": 0.5}),
+        ("probabilities", {"1": math.nan, "2": 0.5}),
+        ("members", {"a": {"score": 10**400, "label": 1}}),
+    ],
+)
+def test_fields_of_a_stored_score_hold_what_they_should(name: str, value: object) -> None:
+    row = {"score": 3, "label": 3, name: value}
+    with pytest.raises((TypeError, ValueError), match=r"a value must be"):
+        CriterionScore.from_json(row)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "x",
+        [1],
+        {"calls": "1"},
+        {"calls": True},
+        {"seconds": math.inf},
+        {"money": -math.inf},
+        {"x": 1},
+    ],
+)
+def test_a_stored_usage_holds_numbers(usage: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Judgement.from_json({"format_version": 2, "scores": {}, "usage": usage})
+
+
+def test_no_score_is_infinite() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        CriterionScore(math.inf, 1)

@@ -6,6 +6,7 @@ import argparse
 from contextlib import closing
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import count_of
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.rubrics.reply_store import ReplyStore
 
@@ -27,16 +28,17 @@ def run_cache(options: argparse.Namespace) -> int:
     """Run one of the actions."""
     if options.action == "clear" and options.replies:
         with closing(ReplyStore()) as store:
-            print(f"{store.clear()} replies forgotten")
+            print(f"{count_of(store.clear(), 'reply')} forgotten")
         return 0
     with JudgeCache() as cache:
         if options.action == "clear":
-            print(f"{cache.clear(options.judge)} judgements forgotten")
+            print(f"{count_of(cache.clear(options.judge), 'judgement')} forgotten")
             return 0
         info = cache.info()
-    print(f"{info.path}: {sum(info.judgements.values())} judgements, {info.bytes} bytes")
+    judgements = count_of(sum(info.judgements.values()), "judgement")
+    print(f"{info.path}: {judgements}, {count_of(info.bytes, 'byte')}")
     for judge, count in sorted(info.judgements.items()):
         print(f"{count:8} {judge}")
     with closing(ReplyStore()) as store:
-        print(f"{store.path}: {store.count()} replies of rubric generators")
+        print(f"{store.path}: {count_of(store.count(), 'reply')} of rubric generators")
     return 0

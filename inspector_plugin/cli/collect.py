@@ -13,7 +13,7 @@ from typing import Any
 from inspector_plugin import __version__
 from inspector_plugin.cli import flags
 from inspector_plugin.data.benchmarks import BENCHMARKS, Question
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.judging.resume import opened_output
 
 
@@ -74,7 +74,7 @@ def run_collect(options: argparse.Namespace) -> int:
             return 0
         rows = list(collected_rows(samples, options.dataset, options.split))
         output.replace(json.dumps(row) + "\n" for row in rows)
-    print(f"{len(rows)} responses written to {options.out}")
+    print(f"{count_of(len(rows), 'response')} written to {options.out}")
     return 0
 
 
@@ -91,24 +91,30 @@ def _generate(options: argparse.Namespace) -> Mapping[str, list[dict[str, Any]]]
     # Imported here, so that `inspector --help` waits for no lm_eval.
     import lm_eval
 
+    from inspector_plugin.harness.command_line import calling_lm_eval
+    from inspector_plugin.harness.settings import Settings
+
     metadata = {
         "judge": [],
         "data": options.data,
         "seed": options.seed,
         "split": options.split,
     }
-    results = lm_eval.simple_evaluate(
-        model=options.model,
-        model_args=options.model_args,
-        tasks=list(BENCHMARKS[options.dataset].tasks),
-        batch_size=options.batch_size,
-        device=options.device,
-        limit=options.limit,
-        predict_only=True,
-        log_samples=True,
-        bootstrap_iters=0,
-        metadata={key: value for key, value in metadata.items() if value is not None},
-    )
+    given = {key: value for key, value in metadata.items() if value is not None}
+    Settings.read(given)  # what is wrong with it shows before a model is loaded
+    with calling_lm_eval():
+        results = lm_eval.simple_evaluate(
+            model=options.model,
+            model_args=options.model_args,
+            tasks=list(BENCHMARKS[options.dataset].tasks),
+            batch_size=options.batch_size,
+            device=options.device,
+            limit=options.limit,
+            predict_only=True,
+            log_samples=True,
+            bootstrap_iters=0,
+            metadata=given,
+        )
     if results is None:
         return None
     samples: Mapping[str, list[dict[str, Any]]] = results["samples"]

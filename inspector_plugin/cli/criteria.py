@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import yaml
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import count_of
 from inspector_plugin.report.tables import WIDTH, make_table, plain, print_tables
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.criteria_files import (
@@ -73,7 +74,7 @@ def _check(options: argparse.Namespace) -> int:
         for each in found.criteria
     ]
     columns = ("criterion", "scale", "anchors", "fingerprint")
-    print_tables(make_table(f"{found.name}: {len(rows)} criteria", columns, rows))
+    print_tables(make_table(f"{found.name}: {count_of(len(rows), 'criterion')}", columns, rows))
     return 0
 
 
@@ -86,7 +87,7 @@ def _print(criterion: Criterion) -> None:
     for text in item_lines(criterion.items):
         print(textwrap.fill(plain(text), WIDTH, initial_indent="  ", subsequent_indent="     "))
     if criterion.instances:
-        print(f"  items for {len(criterion.instances)} problems")
+        print(f"  items for {count_of(len(criterion.instances), 'problem')}")
 
 
 def item_lines(items: Sequence[RubricItem]) -> list[str]:

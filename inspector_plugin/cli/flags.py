@@ -10,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from inspector_plugin.agreement.bootstrap import MOST_RESAMPLES
 from inspector_plugin.data.files import require_output
 from inspector_plugin.errors import OptionError
+from inspector_plugin.folders import expanded
 from inspector_plugin.judges.lager.options import LagerOptions
 from inspector_plugin.judges.prompt.options import PromptOptions
 from inspector_plugin.plugins.options import JudgeSpec, Option, OptionValue, options_of
@@ -58,6 +60,9 @@ class Parser(argparse.ArgumentParser):
         """Parse; a bare flag has an empty value."""
         given = sys.argv[1:] if args is None else list(args)
         end = given.index("--") if "--" in given else len(given)
+        for each in given[:end]:
+            if each.startswith("--") and each.endswith("=--"):  # argparse would hand on a list
+                self.error(f"argument {each[:-3]}: expected one argument")
         given[:end] = [f"{each}=" if each in self.bare_flags else each for each in given[:end]]
         return super().parse_known_args(given, namespace)
 
@@ -216,6 +221,11 @@ def positive(text: str) -> int:
     return _whole(text, 1, sys.maxsize)
 
 
+def resamples(text: str) -> int:
+    """Read a number of resamples of the bootstrap, at least 1."""
+    return _whole(text, 1, MOST_RESAMPLES)
+
+
 def seed(text: str) -> int:
     """Read a seed, as NumPy takes it."""
     return _whole(text, 0, MOST_SEED)
@@ -312,6 +322,6 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
     """Those of some texts that name a file."""
     for name in names:
         with suppress(OSError, ValueError, RuntimeError):  # too long, or of an unknown user
-            path = Path(name.strip()).expanduser()
+            path = expanded(name.strip())
             if name.strip() and path.is_file():
                 yield path

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
-from inspector_plugin.data.stored_scores import (
+from inspector_plugin.data.scored_rows import (
     ScoredRow,
     data_sha256,
     problems_of,

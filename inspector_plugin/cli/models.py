@@ -27,10 +27,9 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 
 
 def _install(options: argparse.Namespace) -> int:
-    print(
-        f"Installing {options.name}; this takes up to half a minute.",
-        file=sys.stderr,
-    )
+    if options.name in CATALOG:
+        note = f"Installing {options.name}; this takes up to half a minute."
+        print(note, file=sys.stderr)
     # Ended politely, it takes its temporary folder with it.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

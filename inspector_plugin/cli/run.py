@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from inspector_plugin.cli import flags
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import OptionError
 from inspector_plugin.harness.options import FLAGS, RunOptions, flag_of
 from inspector_plugin.plugins.options import options_of
 
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     # Imported here, so that `inspector --help` waits for no lm_eval.
     from lm_eval.__main__ import cli_evaluate
 
+    from inspector_plugin.harness.command_line import calling_lm_eval
     from inspector_plugin.harness.results import print_pending
     from inspector_plugin.harness.settings import Settings
     from inspector_plugin.harness.shared import close_judges, shared_judge
@@ -70,12 +71,8 @@ def run(options: argparse.Namespace) -> int:
         close_judges()  # those that need the evaluated model's weights will find them there
     if metadata:
         arguments += ["--metadata", json.dumps(metadata)]
-    with _command_line(["lm_eval", *arguments]):
-        try:
-            cli_evaluate()
-        except OSError as error:  # a model or a data set that is neither here nor to be had
-            reason = " ".join(str(error).split())[:500]
-            raise DataError(f"lm_eval stopped: {reason}") from error
+    with _command_line(["lm_eval", *arguments]), calling_lm_eval():
+        cli_evaluate()
     print_pending()
     return 0
 
@@ -98,10 +95,13 @@ def _split_metadata(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]
     """Take the metadata out of lm_eval's arguments, reading it as lm_eval does."""
     from lm_eval._cli.utils import MergeDictAction
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = flags.Parser(prog="inspector run", add_help=False)
     parser.add_argument("--metadata", nargs="+", action=MergeDictAction, default={})
-    found, others = parser.parse_known_args(list(arguments))
-    return others, dict(found.metadata)
+    try:
+        found, others = parser.parse_known_args(list(arguments))
+        return others, dict(found.metadata)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"--metadata is not a JSON object or key=value: {error}.") from error
 
 
 def _own_metadata(options: argparse.Namespace) -> dict[str, Any]:

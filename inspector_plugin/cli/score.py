@@ -18,13 +18,18 @@ from inspector_plugin.agreement.collected import PairedScores, Problems
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.row_flags import add_field_flags, add_form_flags, read_form
 from inspector_plugin.cli.score_ray import add_engine_flags, require_engine, score_by_ray
-from inspector_plugin.data.files import require_no_input, run_file
+from inspector_plugin.data.files import (
+    require_further_output,
+    require_no_input,
+    run_file,
+    write_whole,
+)
 from inspector_plugin.data.inputs import InputRows
 from inspector_plugin.data.merged_logs import require_new_filters, write_merged_log
 from inspector_plugin.data.requests import RequestForm, RequestRow
 from inspector_plugin.data.sample_logs import SampleLog
 from inspector_plugin.data.tables import InputFile
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import cannot_judge
@@ -32,7 +37,8 @@ from inspector_plugin.judging.score_file import score_rows, score_to_file
 from inspector_plugin.judging.validate import description_of
 from inspector_plugin.plugins.options import JudgeSpec, unique_names
 from inspector_plugin.plugins.registry import create_judge, make_registry
-from inspector_plugin.report.summary import JudgeFigures, JudgeSummary, print_summaries
+from inspector_plugin.report.judge_figures import JudgeFigures, JudgeSummary
+from inspector_plugin.report.summary import print_summaries
 from inspector_plugin.report.tables import plain
 from inspector_plugin.schema.flags import DroppedFlags
 from inspector_plugin.schema.records import Judgement
@@ -140,7 +146,7 @@ def _conclude(
     print_summaries(summaries, reference, file=sys.stderr if options.out is None else sys.stdout)
     figures.warn_of_unknown_flags()
     if options.out is not None:
-        print(f"{count} rows written to {options.out}", file=sys.stderr)
+        print(plain(f"{count_of(count, 'row')} written to {options.out}"), file=sys.stderr)
     if options.summary is not None:
         _write_summary(options.summary, made_by, reference, summaries)
     return _status(summaries)
@@ -215,7 +221,7 @@ def _check_outputs(
     files += flags.named_files(specs, options.criteria)
     files += [] if options.out is None else [options.out, run_file(options.out)]
     if options.summary is not None:
-        require_no_input(options.summary, "--summary", files)
+        require_further_output(options.summary, "--summary", files)
     if options.merge_log is not None:
         files += [] if options.summary is None else [options.summary]
         require_no_input(options.merge_log, "--merge-log", files)
@@ -323,6 +329,7 @@ def _write_summary(
         },
     }
     try:
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
         raise OptionError(f"Cannot write --summary {path}: {error}.") from error

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
-from inspector_plugin.errors import DataError
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
+from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.running import RunningOptions
 from inspector_plugin.progress import Progress
@@ -60,6 +60,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    _check(options)
     plans = [_plan(options, labels) for labels in options.labels or LABELS]
     criteria = None if options.criteria is None else parse_criteria(options.criteria)
     rows = read_scored(options.data, criteria, options.scored_by)
@@ -95,6 +96,16 @@ def _train(options: argparse.Namespace) -> int:
         if trainable:
             _train_pack(options, plan, trainable, rows, language_model)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse, before anything is trained, names that packs cannot be written under."""
+    if options.out.exists() and not options.out.is_dir():
+        raise OptionError(f"--out {options.out} is a file; give a folder.")
+    if options.transfer_to is not None:
+        TrainingPlan(options.transfer_to, LABELS[0])  # checks the name
+        if options.transfer_to == options.dataset:
+            raise OptionError(f"--transfer-to: {options.dataset!r} is what the probes are for.")
 
 
 def _plan(options: argparse.Namespace, labels: str) -> TrainingPlan:

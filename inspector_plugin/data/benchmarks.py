@@ -57,7 +57,8 @@ class Question:
         try:
             self._template = _TEMPLATES.from_string(text)
         except TemplateError as error:
-            raise OptionError(f"question: {text!r} is not a Jinja template: {error}.") from error
+            reason = str(error).rstrip(".")
+            raise OptionError(f"{text!r} is not a Jinja template: {reason}.") from error
 
     def of(self, document: Mapping[str, Any]) -> str:
         """Make the problem of a document.
@@ -69,9 +70,10 @@ class Question:
             if self._is_template:
                 return self._template.render(**document)
             return str(document[self.text])
-        # What a template does with a value of another type than it expects ends in a TypeError.
-        except (KeyError, TypeError, TemplateError) as error:
-            reason = f"there is no field {self.text!r}" if isinstance(error, KeyError) else error
+        # A template may divide by zero, and whatever else a program may do wrong.
+        except Exception as error:
+            is_missing = not self._is_template and isinstance(error, KeyError)
+            reason = f"there is no field {self.text!r}" if is_missing else str(error).rstrip(".")
             raise DataError(
                 f"The text {self.text!r} cannot be made: {reason}. A document has the "
                 f"fields {', '.join(sorted(map(str, document)))}."

@@ -7,6 +7,7 @@ is never one of the run's own inputs.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import math
@@ -23,6 +24,14 @@ from inspector_plugin.errors import DataError, OptionError
 
 _DEEPEST = 64
 _MOST_JSON_BYTES = 64 * 2**20
+# How compressed files begin.
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 def require_ordinary(path: Path, most_bytes: int | None = None) -> None:
@@ -31,13 +40,30 @@ def require_ordinary(path: Path, most_bytes: int | None = None) -> None:
     Raises:
         OSError: If it is not there, is a folder, a pipe or a device, or has more bytes.
     """
-    found = path.stat()
+    try:
+        found = path.stat()
+    except ValueError as error:  # a null byte, or half of a surrogate pair
+        raise OSError("no file can have such a name") from error
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError("it is a folder")
     if not stat.S_ISREG(found.st_mode):
         raise OSError("it is not an ordinary file but a pipe or a device")
     if most_bytes is not None and found.st_size > most_bytes:
         raise OSError(f"it has {found.st_size} bytes, more than {most_bytes}")
+
+
+def why_no_text(path: Path) -> str | None:
+    """Say of a file that is no text why that is, where its first bytes tell."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, _PACKED)))
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "it is UTF-16; save it as UTF-8"
+    packed = next((name for mark, name in _PACKED.items() if start.startswith(mark)), None)
+    if packed is None:
+        return None
+    # gzip is read where the file's name says so.
+    hint = ", or let its name end in .gz" if packed == "gzip" and path.suffix != ".gz" else ""
+    return f"it is compressed ({packed}); unpack it first{hint}"
 
 
 def read_json(path: Path) -> Any:
@@ -116,6 +142,7 @@ def locked(path: Path, flag: str = "--out") -> Iterator[None]:
     place = real.parent / f".{real.name}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()  # where that cannot be, the lock would seem to be another's
         lock = FileLock(place, timeout=0)
         lock.acquire()
     except Timeout as error:
@@ -144,21 +171,56 @@ def require_output(out: Path, flag: str, inputs: Iterable[Path]) -> None:
     Raises:
         OptionError: If it is one of these.
     """
+    if out.suffix == ".gz":
+        raise OptionError(f"{flag} {out}: the output is written as plain JSONL; drop the .gz.")
+    given = list(inputs)
+    require_file_name(out, flag)
+    written = (out, run_file(out))
+    for each in written:
+        require_no_input(each, flag, given)
+    for each in written:
+        require_ordinary_output(each, flag)
+
+
+def require_further_output(path: Path, flag: str, others: Iterable[Path]) -> None:
+    """Refuse a further file to be written that could not be, before anything is spent on it.
+
+    Args:
+        path: The file.
+        flag: What the user calls it.
+        others: What the run reads, or writes elsewhere.
+
+    Raises:
+        OptionError: If it is one of these, or no ordinary file.
+    """
+    require_file_name(path, flag)
+    require_no_input(path, flag, others)
+    require_ordinary_output(path, flag)
+
+
+def require_file_name(out: Path, flag: str) -> None:
+    """Refuse an output that no file can be called.
+
+    Raises:
+        OptionError: If it is one.
+    """
     try:
-        named = bool(os.fsencode(out.name))
+        named = bool(os.fsencode(out.name)) and "\0" not in str(out)
     except UnicodeEncodeError:
         named = False
     if not named:
         raise OptionError(f"{flag} {str(out)!r} is not the name of a file.")
-    if out.suffix == ".gz":
-        raise OptionError(f"{flag} {out}: the output is written as plain JSONL; drop the .gz.")
-    written = (out, run_file(out))
-    for each in written:
-        require_no_input(each, flag, inputs)
-    for each in written:
-        # A link that leads nowhere is written through; one that leads to itself is not.
-        if os.path.lexists(each) and (each.exists() or _is_loop(each)) and not each.is_file():
-            raise OptionError(f"{flag} {out}: {each} is not an ordinary file; give another {flag}.")
+
+
+def require_ordinary_output(out: Path, flag: str) -> None:
+    """Refuse an output that is there and is a folder, a pipe or a device.
+
+    Raises:
+        OptionError: If it is one of these.
+    """
+    # A link that leads nowhere is written through; one that leads to itself is not.
+    if os.path.lexists(out) and (out.exists() or _is_loop(out)) and not out.is_file():
+        raise OptionError(f"{flag} {out}: it is not an ordinary file; give another {flag}.")
 
 
 def require_no_input(written: Path, flag: str, inputs: Iterable[Path]) -> None:
@@ -176,7 +238,7 @@ def require_no_input(written: Path, flag: str, inputs: Iterable[Path]) -> None:
 
 def run_file(out: Path) -> Path:
     """The file beside an output that says what made it."""
-    return out.with_name(out.name + ".run.json")
+    return out.parent / f"{out.name}.run.json"  # with_name() takes no "." and no "/"
 
 
 def is_same(one: Path, other: Path) -> bool:
@@ -185,6 +247,8 @@ def is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:  # no file can have such a name
+        return False
 
 
 def _is_loop(path: Path) -> bool:

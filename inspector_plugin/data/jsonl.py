@@ -16,7 +16,7 @@ from inspector_plugin.data.conversations import (
     question_of,
     reply_of,
 )
-from inspector_plugin.data.files import require_ordinary
+from inspector_plugin.data.files import require_ordinary, why_no_text
 from inspector_plugin.errors import DataError
 
 _BYTES_AT_ONCE = 2**20
@@ -42,10 +42,9 @@ def read_rows(
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         require_ordinary(path)
-        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if number == 1:
-                    line = line.removeprefix("\ufeff")
+        with opener(path, "rb") as file:
+            for number, raw in enumerate(file, start=1):
+                line = _text(raw, path, number)
                 if not line or line.isspace():
                     continue
                 try:
@@ -56,8 +55,16 @@ def read_rows(
                     on_bad(str(error))
                 else:
                     yield number, row
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
+
+
+def _text(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        reason = f"line {number} is not UTF-8 ({error.reason}); save it as UTF-8"
+        raise DataError(f"Cannot read {path}: {why_no_text(path) or reason}.") from error
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class RowFields:
         Raises:
             DataError: If it lacks one of the fields.
         """
-        if self == _USUAL:
+        if self is _USUAL or self == _USUAL:
             return row
         given = dict(row)
         if self.question is not None:
@@ -115,12 +115,16 @@ class RequestForm:
                 f"{where}: field {JUDGEMENTS!r} is not an object, so none can be added."
             )
         row = self.fields.named(row, where)
-        judges_questions = all(each.of_question for each in self.criteria)
-        if judges_questions and not any(name in row for name in RESPONSE_FIELDS):
+        if self._judges_questions and not any(name in row for name in RESPONSE_FIELDS):
             row = {**row, RESPONSE_FIELDS[0]: ""}  # for whatever reads the output
         response, missing = response_field(row, RESPONSE_FIELDS, where)
         request = self._request(row, response, where)
-        return RequestRow(row, request, None if judges_questions else missing)
+        return RequestRow(row, request, None if self._judges_questions else missing)
+
+    @cached_property
+    def _judges_questions(self) -> bool:
+        """Whether all criteria judge the question alone."""
+        return all(criterion.of_question for criterion in self.criteria)
 
     def request(self, row: Mapping[str, Any], where: str) -> JudgeRequest:
         """Make the request of a row.

@@ -1,13 +1,15 @@
-"""Whether this process is the command lm_eval, and errors in one line if it is."""
+"""Errors in one line, where lm_eval runs as a command and where we call it."""
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from inspector_plugin.errors import InspectorError
+from inspector_plugin.errors import DataError, InspectorError, shown
 from inspector_plugin.report.tables import plain
 
 
@@ -24,6 +26,19 @@ def show_errors_in_one_line() -> None:
     """
     if is_lm_eval_command():
         _install()
+
+
+@contextmanager
+def calling_lm_eval() -> Iterator[None]:
+    """Turn what lm_eval raises at a model, data or an argument that cannot be used into one line.
+
+    Raises:
+        DataError: In its place.
+    """
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"lm_eval stopped: {type(error).__name__}: {shown(error, 500)}") from error
 
 
 @functools.cache

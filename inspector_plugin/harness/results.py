@@ -10,7 +10,8 @@ from typing import Any
 from inspector_plugin.harness.command_line import is_lm_eval_command
 from inspector_plugin.harness.metrics import agreement_of
 from inspector_plugin.harness.responses import JudgedDocument
-from inspector_plugin.report.summary import JudgeSummary, print_summaries, summarise_judge
+from inspector_plugin.report.judge_figures import JudgeSummary, summarise_judge
+from inspector_plugin.report.summary import print_summaries
 
 # What is printed when lm_eval has printed its own tables.
 _pending: list[TaskResults] = []

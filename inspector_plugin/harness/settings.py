@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inspector_plugin.agreement.bootstrap import MOST_RESAMPLES
 from inspector_plugin.errors import CriteriaError, DataError, OptionError, one_of
 from inspector_plugin.harness.options import FLAGS, OLD_KEYS, RunOptions
 from inspector_plugin.plugins.options import JudgeSpec, OptionValue, options_of, unique_names
@@ -88,7 +90,7 @@ class Settings:
             criteria=given.criteria(),
             data=given.data_folder(),
             seed=given.whole_number("seed", minimum=0),
-            resamples=given.whole_number("resamples", minimum=1),
+            resamples=given.whole_number("resamples", minimum=1, maximum=MOST_RESAMPLES),
             cache=given.yes_or_no("cache"),
             gold=given.yes_or_no("gold"),
             split=given.choice("split"),
@@ -167,7 +169,7 @@ class _Given:
             raise OptionError(f"{self.shown(key)} takes true or false, not {value!r}.")
         return value
 
-    def whole_number(self, key: str, minimum: int) -> int:
+    def whole_number(self, key: str, minimum: int, maximum: float = math.inf) -> int:
         value = self.metadata.get(key)
         if value is None:
             value = _OPTIONS[key].default
@@ -175,6 +177,8 @@ class _Given:
             raise OptionError(
                 f"{self.shown(key)} takes a whole number from {minimum} up, not {value!r}."
             )
+        if value > maximum:
+            raise OptionError(f"{self.shown(key)} takes a number up to {maximum}, not {value}.")
         return value
 
 

@@ -68,6 +68,16 @@ def read_card(
     return dict(card)
 
 
+def judge_of(folder: Path) -> str | None:
+    """The judge that a pack's card names; None where it names none, or cannot be read."""
+    try:
+        card = read_json(folder / CARD)
+    except (OSError, ValueError):
+        return None
+    named = card.get("judge") if isinstance(card, dict) else None
+    return named if isinstance(named, str) else None
+
+
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write the card of a pack, replacing the one there."""
     write_whole(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())

@@ -11,6 +11,7 @@ from typing import Any
 
 from inspector_plugin.data.files import read_json
 from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.folders import expanded
 from inspector_plugin.judges.members import (
     JudgeOfMembers,
     MemberOptions,
@@ -248,9 +249,7 @@ def _read_weights(options: PanelOptions, names: Sequence[str]) -> Weights | None
     try:
         numbers = [float(part) for part in options.weights.split("|")]
     except ValueError:
-        read: Weights = _weights_of_file(
-            Path(options.weights).expanduser(), options.weighted_by, names
-        )
+        read: Weights = _weights_of_file(expanded(options.weights), options.weighted_by, names)
     else:
         if len(numbers) != len(names):
             raise OptionError(

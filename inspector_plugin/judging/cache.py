@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import Any
 from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.folders import cache_folder
 from inspector_plugin.judging.judge import Judge
+from inspector_plugin.judging.store import Store
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest, reused
 
 FORMAT = 2
@@ -33,15 +33,6 @@ _DAMAGE = (
     OverflowError,
     CriteriaError,
 )
-_BUSY_SECONDS = 60.0
-_KEYS_AT_ONCE = 500
-# 32 MB: judgements come in the order of their hashes, so that each checkpoint writes many pages.
-_PAGES_BETWEEN_CHECKPOINTS = 8000
-_TABLE = """
-CREATE TABLE IF NOT EXISTS judgements (
-    key TEXT PRIMARY KEY, judge TEXT NOT NULL, created REAL NOT NULL, judgement TEXT NOT NULL
-) WITHOUT ROWID
-"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +55,13 @@ def cache_path() -> Path:
     return cache_folder() / "judgements.sqlite"
 
 
-class JudgeCache:
+class JudgeCache(Store):
     """Finished judgements on disk."""
+
+    name = "the judge cache"
+    without = "judge with --no-cache"
+    table = "judgements"
+    columns = "judge TEXT NOT NULL, created REAL NOT NULL, judgement TEXT NOT NULL"
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the cache, making it if there is none.
@@ -76,28 +72,22 @@ class JudgeCache:
         Raises:
             DataError: If the file cannot be opened, or is of another format.
         """
-        self.path = path or cache_path()
-        with self._explained():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)
-            self._database = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, check_same_thread=False
+        super().__init__(path or cache_path())
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        found = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if found == FORMAT:
+            return
+        if found not in (0, 1):
+            raise DataError(
+                f"The judge cache {self.path} has format {found}, this version reads {FORMAT}; "
+                "upgrade inspector_plugin, or set INSPECTOR_CACHE_DIR to another folder."
             )
-            self._database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
-            self._database.execute(_TABLE)
-            found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if found == 1:  # its keys and judgements are of another form
-                with self._database:  # committed at once: an open transaction locks others out
-                    self._database.execute("DELETE FROM judgements")
-            elif found not in (0, FORMAT):
-                raise DataError(
-                    f"The judge cache {self.path} has format {found}, this version reads {FORMAT}; "
-                    "upgrade inspector_plugin, or set INSPECTOR_CACHE_DIR to another folder."
-                )
-            self._database.execute(f"PRAGMA user_version={FORMAT}")
+        if found == 1:  # its keys and judgements are of another form
+            with self._database:  # committed at once: an open transaction locks others out
+                self._database.execute("DELETE FROM judgements")
+        self._database.execute(f"PRAGMA user_version={FORMAT}")
 
     def get(self, keys: Sequence[str]) -> dict[str, Judgement]:
         """Look judgements up.
@@ -107,14 +97,9 @@ class JudgeCache:
             damaged counts as not found.
         """
         found: dict[str, Judgement] = {}
-        with self._explained():
-            for start in range(0, len(keys), _KEYS_AT_ONCE):
-                some = keys[start : start + _KEYS_AT_ONCE]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key, judgement FROM judgements WHERE key IN ({marks})"
-                for key, text in self._database.execute(query, some):
-                    with suppress(*_DAMAGE):
-                        found[key] = reused(Judgement.from_json(json.loads(text)))
+        for key, text in self._rows("key, judgement", keys):
+            with suppress(*_DAMAGE):
+                found[key] = reused(Judgement.from_json(json.loads(text)))
         return found
 
     def keys(self, judge: Judge, requests: Sequence[JudgeRequest]) -> list[str]:
@@ -163,10 +148,7 @@ class JudgeCache:
             for key, judgement in judgements
             if not any(map(_may_be_had_later, judgement.scores.values()))
         ]
-        with self._explained(), self._database:
-            self._database.executemany(
-                "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)", rows
-            )
+        self._put(rows)
 
     def info(self) -> CacheInfo:
         """Count what there is."""
@@ -182,32 +164,13 @@ class JudgeCache:
         Returns:
             How many there were.
         """
-        with self._explained():
-            condition, values = ("WHERE judge = ?", (judge,)) if judge is not None else ("", ())
-            count = self._database.execute(f"DELETE FROM judgements {condition}", values).rowcount
-            self._database.commit()
-            self._database.execute("VACUUM")
-        return int(count)
-
-    def close(self) -> None:
-        """Close the file. Closing twice is allowed."""
-        self._database.close()
+        return self._delete() if judge is None else self._delete("judge = ?", (judge,))
 
     def __enter__(self) -> JudgeCache:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise DataError(
-                f"Cannot use the judge cache {self.path}: {error}. Set INSPECTOR_CACHE_DIR to "
-                "another folder, delete the file, or judge with --no-cache."
-            ) from error
 
 
 @contextmanager

@@ -6,17 +6,18 @@ A judge of this package that raises something unexpected keeps its traceback: th
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
-from inspector_plugin.errors import InspectorError, JudgeError
+from inspector_plugin.errors import InspectorError, JudgeError, count_of, shown
 from inspector_plugin.judging.judge import Judge, StreamingJudge
 from inspector_plugin.judging.validate import BUG
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import Judgement, JudgeRequest
 
 _PACKAGE = "inspector_plugin"
+_END: Any = object()
 NO_ITEMS = "this judge does not execute the items of a rubric"
 NO_QUESTIONS = "this judge judges responses, not questions alone"
 
@@ -40,9 +41,9 @@ def calling(judge: Judge, name: str, what: str) -> Iterator[None]:
     except BaseException as error:
         if type(judge).__module__.partition(".")[0] == _PACKAGE:
             raise
-        text = " ".join(str(error).split())[:300]
         raise JudgeError(
-            f"Judge {name!r} failed in {what}(): {type(error).__name__}: {text}; {BUG}."
+            f"Judge {name!r} failed in {what}(): {type(error).__name__}: {shown(error, 300)}; "
+            f"{BUG}."
         ) from error
 
 
@@ -61,7 +62,7 @@ def reason_against(
     with calling(judge, name, "cannot_judge"):
         reason: Any = judge.cannot_judge(criterion, dataset)
     if reason is not None and not (isinstance(reason, str) and reason.strip()):
-        raise JudgeError(f"Judge {name!r}: cannot_judge() returned {reason!r:.80}; {BUG}.")
+        raise JudgeError(f"Judge {name!r}: cannot_judge() returned {shown(reason)}; {BUG}.")
     return reason
 
 
@@ -83,7 +84,9 @@ def answers(
     for group in _groups(judge, requests, chunk_size, name):
         for position in _positions(group, name):
             if position in seen or not 0 <= position < len(requests):
-                problem = "twice" if position in seen else f"of {len(requests)} requests"
+                problem = (
+                    "twice" if position in seen else f"of {count_of(len(requests), 'request')}"
+                )
                 raise JudgeError(f"Judge {name!r} judged position {position} {problem}; {BUG}.")
             seen.add(position)
         yield group
@@ -98,12 +101,12 @@ def _groups(
 ) -> Iterator[list[tuple[int, Judgement]]]:
     if isinstance(judge, StreamingJudge):
         with calling(judge, name, "judge_each"):
-            stream = judge.judge_each(requests)
-        with closing(stream):
+            stream = iter(judge.judge_each(requests))
+        with closing(stream) if isinstance(stream, Generator) else nullcontext():
             while True:
                 with calling(judge, name, "judge_each"):
-                    group = next(stream, None)
-                if group is None:
+                    group = next(stream, _END)
+                if group is _END:
                     return
                 yield group
     for start in range(0, len(requests), chunk_size):
@@ -113,7 +116,8 @@ def _groups(
         if not isinstance(judged, (list, tuple)) or len(judged) != len(chunk):
             count = len(judged) if isinstance(judged, (list, tuple)) else type(judged).__name__
             raise JudgeError(
-                f"Judge {name!r} returned {count} judgements for {len(chunk)} requests; {BUG}."
+                f"Judge {name!r} returned {count} judgements for "
+                f"{count_of(len(chunk), 'request')}; {BUG}."
             )
         yield list(enumerate(judged, start))
 
@@ -129,5 +133,5 @@ def _positions(group: Any, name: str) -> list[int]:
         ) from error
     for position in positions:
         if isinstance(position, bool) or not isinstance(position, numbers.Integral):
-            raise JudgeError(f"Judge {name!r} judged position {position!r:.80}; {BUG}.")
+            raise JudgeError(f"Judge {name!r} judged position {shown(position)}; {BUG}.")
     return positions

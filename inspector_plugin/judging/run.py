@@ -55,11 +55,11 @@ def judge_all(
     """Judge requests.
 
     What never reaches the judge is unscored, with the reason: a request whose question or response
-    is empty, or holds an unpaired surrogate, which no tokenizer takes, and a criterion that the
-    judge cannot judge. Criteria that judge the question alone need no response. Of a rubric with
-    items for single problems, each request is judged by those for its own problem; it is unscored
-    where there are none. With a cache, nothing is judged that the cache holds, and what occurs
-    twice is judged once.
+    is empty, is no text, or holds an unpaired surrogate, which no tokenizer takes, and a criterion
+    that the judge cannot judge. Criteria that judge the question alone need no response. Of a
+    rubric with items for single problems, each request is judged by those for its own problem; it
+    is unscored where there are none. With a cache, nothing is judged that the cache holds, and what
+    occurs twice is judged once.
 
     Args:
         judge: The judge.
@@ -198,6 +198,10 @@ def _questions(
     known: dict[tuple[tuple[Criterion, ...], str | None], list[str | None]] = {}
     questions = []
     for owner, request in enumerate(requests):
+        strange = _no_text(request)
+        if strange is not None:
+            collector.add([(owner, None)], unjudged(request, strange, scale=judge.scale))
+            continue
         if not request.response.strip():
             about, request = _without_response(request)
             collector.add([(owner, None)], unjudged(about, EMPTY_RESPONSE, scale=judge.scale))
@@ -268,6 +272,14 @@ def _without_response(request: JudgeRequest) -> tuple[JudgeRequest, JudgeRequest
     about = tuple(each for each in request.criteria if not each.of_question)
     rest = tuple(each for each in request.criteria if each.of_question)
     return replace(request, criteria=about), replace(request, criteria=rest)
+
+
+def _no_text(request: JudgeRequest) -> str | None:
+    """Say of a request that some model or program made what in it is no text."""
+    for name, text in (("question", request.question), ("response", request.response)):
+        if not isinstance(text, str):
+            return f"the {name} is not text but of type {type(text).__name__}"
+    return None
 
 
 def _nothing_to_judge(request: JudgeRequest) -> str | None:

@@ -29,6 +29,9 @@ STREAMED_ROWS_PER_CHUNK = 512
 # Rows with very long responses make smaller chunks.
 _CHARACTERS_PER_CHUNK = 2**24
 
+# Rows come out of files and judgements are checked: neither goes in circles.
+_encode = json.JSONEncoder(check_circular=False).encode
+
 Row = TypeVar("Row", RequestRow, tuple[RequestRow, dict[str, Any]])
 OnRow = Callable[[RequestRow, Mapping[str, Judgement]], None]
 
@@ -162,7 +165,7 @@ def judged_line(row: Mapping[str, Any], judgements: Mapping[str, Judgement]) -> 
     """Write a row with judgements added, as one line of a judgement file."""
     added = {name: judgement.to_json() for name, judgement in judgements.items()}
     # ASCII, because a response may hold what UTF-8 cannot (an unpaired surrogate).
-    return json.dumps(_with_judgements(row, added)) + "\n"
+    return _encode(_with_judgements(row, added)) + "\n"
 
 
 def _judged_again(

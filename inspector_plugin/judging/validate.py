@@ -12,7 +12,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from inspector_plugin.errors import JudgeError
+from inspector_plugin.errors import JudgeError, shown
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
@@ -51,11 +51,20 @@ def completed(judge: Judge, request: JudgeRequest, answer: Judgement, name: str)
             f"Judge {name!r} was asked for {sorted(request.keys)} and judged "
             f"{sorted(map(str, given))}; {BUG}."
         )
-    scores = {
-        criterion.key: _Checked(judge, criterion, name).score(answer.scores[criterion.key])
-        for criterion in request.criteria
-    }
-    return Judgement(scores, _usage(answer.usage, name))
+    try:
+        scores = {
+            criterion.key: _Checked(judge, criterion, name).score(answer.scores[criterion.key])
+            for criterion in request.criteria
+        }
+        return Judgement(scores, _usage(answer.usage, name))
+    except JudgeError:
+        raise
+    # Values of a plugin's own types may fail at being compared, or shown.
+    except Exception as error:
+        raise JudgeError(
+            f"Judge {name!r} returned a judgement that cannot be checked "
+            f"({type(error).__name__}: {shown(error)}); {BUG}."
+        ) from error
 
 
 def description_of(judge: Judge, name: str = "judge") -> dict[str, Any]:
@@ -96,19 +105,21 @@ class _Checked:
             label=self._label(given.label, scale, scored),
             probabilities=self._probabilities(given.probabilities, scale, scored),
             reason=given.reason,
-            explanation=self._text(given.explanation, "explanation"),
+            explanation=None
+            if given.explanation is None
+            else self._text(given.explanation, "explanation"),
             flags=self._flags(given.flags),
-            layer_logits=self._layer_logits(given.layer_logits),
+            layer_logits=None
+            if given.layer_logits is None
+            else self._layer_logits(given.layer_logits),
             transient=bool(given.transient),
             scale=scale,
             fingerprint=self._criterion.fingerprint,
-            items=self._items(given.items),
-            members=self._members(given.members),
+            items=None if given.items is None else self._items(given.items),
+            members=None if given.members is None else self._members(given.members),
         )
 
-    def _members(self, given: Any) -> dict[str, CriterionScore] | None:
-        if given is None:
-            return None
+    def _members(self, given: Any) -> dict[str, CriterionScore]:
         if not isinstance(given, Mapping):
             raise self._fault("members", f"a {type(given).__name__}, not scores by name")
         return {str(self._text(name, "members")): self.score(given[name]) for name in given}
@@ -145,17 +156,17 @@ class _Checked:
             return None
         if not scored:
             raise self._fault("probabilities", "and no score")
-        if not isinstance(given, Mapping) or sorted(given) != list(scale.labels):
-            raise self._fault("probabilities", f"not one for each label of {scale.labels}")
-        values = {label: self._number(given[label], "probabilities") for label in scale.labels}
-        total = math.fsum(values.values())
-        if min(values.values()) < 0 or abs(total - 1) > _SUM_TOLERANCE:
+        labels = scale.labels
+        is_as_usual = type(given) is dict and tuple(given) == labels
+        if not is_as_usual and (not isinstance(given, Mapping) or sorted(given) != list(labels)):
+            raise self._fault("probabilities", f"not one for each label of {labels}")
+        values = [self._number(given[label], "probabilities") for label in labels]
+        total = math.fsum(values)
+        if min(values) < 0 or abs(total - 1) > _SUM_TOLERANCE:
             raise self._fault("probabilities", f"below 0, or not summing to 1 ({total:.4f})")
-        return {label: round(value, _DIGITS) for label, value in values.items()}
+        return {label: round(value, _DIGITS) for label, value in zip(labels, values, strict=True)}
 
-    def _layer_logits(self, given: Any) -> tuple[tuple[float, ...], ...] | None:
-        if given is None:
-            return None
+    def _layer_logits(self, given: Any) -> tuple[tuple[float, ...], ...]:
         try:
             return tuple(
                 tuple(self._number(value, "layer_logits") for value in state) for state in given
@@ -163,9 +174,7 @@ class _Checked:
         except TypeError as error:
             raise self._fault("layer_logits", "not rows of numbers") from error
 
-    def _items(self, given: Any) -> dict[str, ItemVerdict] | None:
-        if given is None:
-            return None
+    def _items(self, given: Any) -> dict[str, ItemVerdict]:
         if not isinstance(given, Mapping):
             raise self._fault("items", f"a {type(given).__name__}, not verdicts by key")
         keys = [item.key for item in self._criterion.items]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector_plugin.errors import OptionError, PluginError, one_of
+from inspector_plugin.errors import OptionError, PluginError, one_of, shown
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.plugins.members import MEMBERS, member_texts, option_texts
 
@@ -182,7 +182,7 @@ def require_declared(backend: Backend) -> None:
     except (TypeError, ValueError, KeyError, AttributeError, NameError, OptionError) as error:
         raise PluginError(
             f"judge {backend.name!r}: its options are malformed "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            f"({type(error).__name__}: {shown(error, 200)})"
         ) from error
     names = [each.name for each in options]
     if len(set(names)) < len(names):

@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from inspector_plugin import __version__
-from inspector_plugin.errors import InspectorError, OptionError, PluginError, one_of
+from inspector_plugin.errors import InspectorError, OptionError, PluginError, one_of, shown
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.plugins import hookspecs
 from inspector_plugin.plugins.options import (
@@ -28,6 +28,7 @@ from inspector_plugin.plugins.options import (
 
 ENTRY_POINT_GROUP = "inspector_plugin"
 BUILT_IN = "inspector_plugin"
+_MOST_CHARACTERS = 500
 _BACKEND_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -283,7 +284,7 @@ def _version(plugin: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = shown(error, _MOST_CHARACTERS)
     if isinstance(error, ImportError) and (error.name or "").startswith(BUILT_IN + "."):
         text += (
             "; the modules of this package have moved: import from inspector_plugin itself, "

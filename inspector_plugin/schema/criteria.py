@@ -57,6 +57,9 @@ class Scale:
                 f"{list(range(labels[0], labels[0] + 3))}; {list(labels)} are not"
             )
 
+    def __hash__(self) -> int:
+        return hash(self.labels)
+
     @property
     def minimum(self) -> int:
         """The lowest label."""
@@ -123,9 +126,9 @@ class Criterion:
     title: str = ""
     definition: str = ""
     scale: Scale = MULTICLASS
-    anchors: Mapping[int, str] = field(default_factory=dict, hash=False)
+    anchors: Mapping[int, str] = field(default_factory=dict)
     items: tuple[RubricItem, ...] = ()
-    instances: tuple[RubricInstance, ...] = field(default=(), hash=False, repr=False)
+    instances: tuple[RubricInstance, ...] = field(default=(), repr=False)
     judges: str = RESPONSE
 
     def __post_init__(self) -> None:
@@ -152,6 +155,9 @@ class Criterion:
         object.__setattr__(self, "anchors", dict(sorted(self.anchors.items())))
         if self.is_rubric:
             self._require_rubric()
+
+    def __hash__(self) -> int:
+        return hash(self.key)  # a set of criteria hardly ever has two of one key
 
     def _require_rubric(self) -> None:
         if self.of_question:
@@ -302,8 +308,13 @@ def require_unique(criteria: Sequence[Criterion]) -> None:
 
 def common_scale(scales: Iterable[Scale]) -> Scale | None:
     """Return the one scale that all share; None if they differ or there are none."""
-    different = set(scales)
-    return different.pop() if len(different) == 1 else None
+    common = None
+    for scale in scales:
+        if common is None:
+            common = scale
+        elif scale is not common and scale != common:
+            return None
+    return common
 
 
 def _scale(value: Any) -> Scale:

@@ -27,6 +27,7 @@ from inspector_plugin.schema.criteria_files import built_in_criterion
 from inspector_plugin.schema.old_names import also_takes
 from inspector_plugin.schema.roscoe import ROSCOE
 from inspector_plugin.schema.rubrics import ItemVerdict
+from inspector_plugin.schema.stored_values import number_in, text_in, texts_in
 from inspector_plugin.schema.usage import Usage
 
 FORMAT_VERSION = 2
@@ -125,7 +126,8 @@ class CriterionScore:
     def __post_init__(self) -> None:
         if (self.score is None) == (not self.reason):
             raise ValueError("a CriterionScore has either a score or a reason why there is none")
-        if self.score is not None and not math.isfinite(self.score):
+        # Comparing takes integers of any size; not-a-number compares with nothing.
+        if self.score is not None and not -math.inf < self.score < math.inf:
             raise ValueError(f"a score is a finite number, not {self.score!r}; use unscored()")
         if _TRANSIENT_FLAG in self.flags:
             kept = tuple(flag for flag in self.flags if flag != _TRANSIENT_FLAG)
@@ -147,28 +149,30 @@ class CriterionScore:
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON; what there is not is left out, but for the score."""
         row: dict[str, Any] = {"score": self.score, "label": self.label}
-        optional = {
-            "reason": self.reason,
-            "scale": None if self.scale is None else list(self.scale.labels),
-            "fingerprint": self.fingerprint,
-            "probabilities": None
-            if self.probabilities is None
-            else {str(label): p for label, p in self.probabilities.items()},
-            "explanation": self.explanation,
-            "flags": list(self.flags) or None,
-            "transient": self.transient or None,
-            "layer_logits": None
-            if self.layer_logits is None
-            else [list(logits) for logits in self.layer_logits],
-            "items": None
-            if self.items is None
-            else {key: verdict.to_json() for key, verdict in self.items.items()},
-            "spread": self.spread,
-            "members": None
-            if self.members is None
-            else {name: score.to_json() for name, score in self.members.items()},
-        }
-        return row | {name: value for name, value in optional.items() if value is not None}
+        if self.reason is not None:
+            row["reason"] = self.reason
+        if self.scale is not None:
+            row["scale"] = list(self.scale.labels)
+        if self.fingerprint is not None:
+            row["fingerprint"] = self.fingerprint
+        if self.probabilities is not None:
+            row["probabilities"] = {str(label): p for label, p in self.probabilities.items()}
+        if self.explanation is not None:
+            row["explanation"] = self.explanation
+        if self.flags:
+            row["flags"] = list(self.flags)
+        if self.transient:
+            row["transient"] = True
+        if self.layer_logits is not None:
+            row["layer_logits"] = [list(logits) for logits in self.layer_logits]
+        if self.items is not None:
+            row["items"] = {key: verdict.to_json() for key, verdict in self.items.items()}
+        if self.members is not None:
+            spread = self.spread
+            if spread is not None:
+                row["spread"] = spread
+            row["members"] = {name: score.to_json() for name, score in self.members.items()}
+        return row
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> CriterionScore:
@@ -182,20 +186,20 @@ class CriterionScore:
         scale = row.get("scale")
         items, members = row.get("items"), row.get("members")
         return CriterionScore(
-            score=row["score"],
+            score=None if row["score"] is None else number_in(row["score"]),
             label=row["label"],
             probabilities=None
             if probabilities is None
-            else {int(label): p for label, p in probabilities.items()},
-            reason=row.get("reason"),
-            explanation=row.get("explanation"),
-            flags=tuple(row.get("flags", ())),
+            else {int(label): number_in(p) for label, p in probabilities.items()},
+            reason=text_in(row.get("reason")),
+            explanation=text_in(row.get("explanation")),
+            flags=texts_in(row.get("flags", ())),
             layer_logits=None
             if layer_logits is None
             else tuple(tuple(logits) for logits in layer_logits),
             transient=row.get("transient", False),
             scale=None if scale is None else _known_scale(*scale),
-            fingerprint=row.get("fingerprint"),
+            fingerprint=text_in(row.get("fingerprint")),
             items=None
             if items is None
             else {key: ItemVerdict.from_json(verdict) for key, verdict in items.items()},
@@ -294,11 +298,12 @@ class Judgement:
             of 1-5 and 0-1 means nothing.
         """
         counted = [s for key, s in self.scores.items() if counts_in_total(key, s.fingerprint)]
-        scores = [score.score for score in counted]
-        scales = {score.scale or MULTICLASS for score in counted}
-        if not scores or any(score is None for score in scores) or common_scale(scales) is None:
+        scores = [score.score for score in counted if score.score is not None]
+        if not scores or len(scores) < len(counted):
             return None
-        return round(math.fsum(score for score in scores if score is not None), 4)
+        if common_scale(score.scale or MULTICLASS for score in counted) is None:
+            return None
+        return round(math.fsum(scores), 4)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -328,7 +333,7 @@ class Judgement:
         usage = row.get("usage")
         return Judgement(
             {key: CriterionScore.from_json(value) for key, value in row["scores"].items()},
-            None if usage is None else Usage(**usage),
+            None if usage is None else Usage.from_json(usage),
         )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from inspector_plugin.errors import count_of
+from inspector_plugin.schema.stored_values import number_in
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,21 @@ class Usage:
             reused=self.reused + other.reused,
         )
 
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Usage:
+        """Make the usage that `to_json` wrote.
+
+        Raises:
+            TypeError, ValueError: If it is malformed.
+        """
+        if not isinstance(row, Mapping):
+            raise TypeError(f"{row!r:.40} is not what something cost")
+        numbers = {
+            name: None if name == "money" and value is None else number_in(value)
+            for name, value in row.items()
+        }
+        return Usage(**numbers)  # type: ignore[arg-type]
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON, seconds and money with sensible digits."""
         money = None if self.money is None else round(self.money, 6)
@@ -52,7 +71,8 @@ class Usage:
 
     def __str__(self) -> str:
         return (
-            f"{self.calls} calls, {self.prompt_tokens} prompt tokens "
-            f"({self.cached_prompt_tokens} cached by the provider), {self.completion_tokens} "
-            f"completion tokens, {self.cost}; {self.reused} judgements reused"
+            f"{count_of(self.calls, 'call')}, {count_of(self.prompt_tokens, 'prompt token')} "
+            f"({self.cached_prompt_tokens} cached by the provider), "
+            f"{count_of(self.completion_tokens, 'completion token')}, {self.cost}; "
+            f"{count_of(self.reused, 'judgement')} reused"
         )

@@ -7,15 +7,17 @@ import logging
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from inspector_plugin.data.files import require_ordinary
 from inspector_plugin.errors import OptionError
+from inspector_plugin.folders import expanded
 
 logger = logging.getLogger(__name__)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names that are surely no key: what is given as a name may be the key itself.
 _USUAL_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
+_MOST_KEY_BYTES = 2**16
 _warned: set[str] = set()
 
 
@@ -40,7 +42,10 @@ def check_base_url(base_url: str) -> str:
     """
     try:
         parts = urlsplit(base_url)
-    except ValueError:
+        if not base_url.isprintable() or " " in base_url or parts.port == 0:
+            raise ValueError(base_url)
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # of the port, and of a name that no host can have, too
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise OptionError(
@@ -69,10 +74,7 @@ def read_key(key_env: str | None, key_file: str | None) -> Key | None:
         OptionError: If there is no usable key. The message never holds what was found.
     """
     if key_file is not None:
-        try:
-            key, place = Path(key_file).expanduser().read_text(encoding="utf-8"), "the key file"
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"Cannot read the key file ({type(error).__name__}).") from None
+        key, place = _read_key_file(key_file), "the key file"
     elif key_env is not None:
         if not _VARIABLE.fullmatch(key_env):
             raise OptionError(
@@ -92,6 +94,19 @@ def read_key(key_env: str | None, key_file: str | None) -> Key | None:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise OptionError(f"{place} holds no usable key: a key is one line without spaces.")
     return Key(key, place)
+
+
+def _read_key_file(name: str) -> str:
+    """Read the file of a key. What is given as its name may be the key itself."""
+    try:
+        path = expanded(name)
+        require_ordinary(path, _MOST_KEY_BYTES)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or error  # without the name
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise OptionError(f"Cannot read the key file ({reason}); it holds the key alone, as text.")
 
 
 def warn_of_plain_http(base_url: str) -> None:

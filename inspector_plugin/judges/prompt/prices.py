@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from inspector_plugin.data.files import require_ordinary
 from inspector_plugin.errors import DataError
+from inspector_plugin.folders import expanded
 from inspector_plugin.judges.prompt.untrusted import finite, read_json
 
 _MILLION = 1_000_000
+_MOST_BYTES = 2**20
 # Besides the text, chat templates add a few tokens for each message.
 _TEMPLATE_TOKENS = 64
 
@@ -70,7 +72,9 @@ def price_of(model: str, path: str | None) -> Price | None:
     if path is None:
         return PRICES.get(model)
     try:
-        table = read_json(Path(path).expanduser().read_bytes())
+        file = expanded(path)
+        require_ordinary(file, _MOST_BYTES)
+        table = read_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"Cannot read the prices in {path}: {error}.") from error
     if not isinstance(table, dict):

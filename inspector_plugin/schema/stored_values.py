@@ -1,0 +1,41 @@
+"""What the fields of a file that was written by others may hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Larger numbers are none of this world.
+_MOST = 10**15
+
+
+def number_in(value: Any) -> float:
+    """Return the number that a field holds.
+
+    Raises:
+        ValueError: If it is no number, or not a finite one.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _MOST:
+        raise ValueError(f"a value must be a number, not {value!r:.40}")
+    return value
+
+
+def text_in(value: Any) -> str | None:
+    """Return the text that a field holds, if any.
+
+    Raises:
+        TypeError: If it holds something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"a value must be a text, not {value!r:.40}")
+    return value
+
+
+def texts_in(value: Any) -> tuple[str, ...]:
+    """Return the texts that a field holds.
+
+    Raises:
+        TypeError: If it holds something else.
+    """
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"a value must be a list of texts, not {value!r:.40}")
+    return tuple(value)

@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/agreement.py [--rows 100000] [--resamples 1000]
 
 Two judgement files of as many responses (four to a problem, about 600 characters), each with
-scores and probabilities on five criteria, are written into a temporary folder; every case runs in
-a process of its own. Scores are expected values, nearly all different, which is the hardest case
-for ranks; one case has labels as scores.
+scores and probabilities on five criteria, rounded to four digits as `inspector score` rounds them,
+are written into a temporary folder; every case runs in a process of its own. Scores are expected
+values, most of them different, which is the hardest case for ranks; one case has labels as scores.
 """
 
 from __future__ import annotations
@@ -109,11 +109,13 @@ def write_judged(path: Path, rows: int, judge: str, seed: int) -> None:
             probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             scores = {
                 criterion.key: {
-                    "score": float(np.arange(1, 6) @ chances),
+                    "score": round(float(np.arange(1, 6) @ chances), 4),
                     "label": int(chances.argmax()) + 1,
                     "scale": [1, 2, 3, 4, 5],
                     "fingerprint": criterion.fingerprint,
-                    "probabilities": {str(n + 1): float(p) for n, p in enumerate(chances)},
+                    "probabilities": {
+                        str(n + 1): round(float(p), 4) for n, p in enumerate(chances)
+                    },
                 }
                 for criterion, chances in zip(ROSCOE, probabilities, strict=True)
             }

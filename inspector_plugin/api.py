@@ -22,7 +22,8 @@ from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.plugins.options import OptionValue
 from inspector_plugin.plugins.registry import create_judge
-from inspector_plugin.report.summary import JudgeSummary, print_summaries, summarise_judge
+from inspector_plugin.report.judge_figures import JudgeSummary, summarise_judge
+from inspector_plugin.report.summary import print_summaries
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.criteria_files import built_in_criterion, parse_criteria
 from inspector_plugin.schema.records import Judgement

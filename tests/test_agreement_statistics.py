@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, somersd, spearmanr
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
@@ -75,16 +76,14 @@ def test_alpha_by_hand() -> None:
     assert alpha_of_all(np.array([[2.0, 2], [2, 2]]), np.arange(2)) is None
 
 
+@pytest.mark.parametrize("weights", [None, np.ones((200, 1))])
 @pytest.mark.parametrize("continuous", [False, True])
-def test_all_statistics_equal_independent_packages(continuous: bool) -> None:
+def test_all_statistics_equal_independent_packages(
+    continuous: bool, weights: NDArray[np.float64] | None
+) -> None:
     pairs = make_pairs(0, 200, continuous=continuous)
-    found = dict(
-        zip(
-            ALL_STATISTICS,
-            PairCounts(pairs, np.arange(200)).statistics(ALL_STATISTICS)[0],
-            strict=True,
-        )
-    )
+    [values] = PairCounts(pairs, np.arange(200)).statistics(ALL_STATISTICS, weights)
+    found = dict(zip(ALL_STATISTICS, values, strict=True))
     judge, reference = pairs.judge_labels, pairs.reference_labels
     difference = 4 * (pairs.judge_scores - pairs.reference_scores)
     reach = 1.96 * difference.std(ddof=1)
@@ -218,7 +217,7 @@ def test_a_comparison_counts_what_both_scored(tmp_path: Path) -> None:
     assert found.confusion.sum() == 3
     assert found.confusion[2, 1] == 1  # the reference says 3, the judge 2
     assert found.statistics["mean_difference"].value == pytest.approx(-1 / 3)
-    assert any("only 3 responses" in note for note in found.notes)
+    assert any("only 3 scores" in note for note in found.notes)
 
 
 def test_undefined_figures_say_why(tmp_path: Path) -> None:

@@ -224,11 +224,21 @@ def test_rank_of_few_problems_and_of_equal_scores(run: Run, tmp_path: Path) -> N
     assert "their means are the same" in " ".join(run("rank", equal).split())
 
 
+def test_a_criterion_without_scores_does_not_stop_the_others(run: Run, tmp_path: Path) -> None:
+    missing = {"score": None, "label": None, "reason": "no"}
+    rows = json.loads(json.dumps([{**r, "judgements": {"cheap": c}} for r, c, _ in ROWS[:60]]))
+    for row in rows:
+        row["judgements"]["cheap"]["scores"]["factuality"] = missing
+    out = " ".join(run("rank", write(tmp_path / "partly.jsonl", rows)).split())
+    assert "Models: logicality by cheap" in out
+    assert "factuality by cheap: no model has scores, and a ranking takes two" in out
+
+
 def test_rows_that_are_there_twice_are_said(run: Run, tmp_path: Path) -> None:
     rows = [{**r, "judgements": {"cheap": c}} for r, c, _ in ROWS]
     twice = write(tmp_path / "twice.jsonl", [*rows, *rows[:3]])
     out = run("rank", twice, "--criteria", "logicality")
-    assert "3 rows have the model, question and response of another row" in " ".join(out.split())
+    assert "3 rows with the model, question and response of an earlier row" in " ".join(out.split())
 
 
 def test_correct_finds_the_means_of_the_reference(run: Run, judged: Path, pilot: Path) -> None:
@@ -368,13 +378,27 @@ def test_plan_labels_says_what_it_cannot(
     )
     out = run("plan", "labels", judged, "--reference", pilot, "--width", "0.05")
     assert "do not suffice for this width" in " ".join(out.split())
-    assert "0 rows to label" in out
+    assert "No rows to label." in out
     more = tmp_path / "more.jsonl"
     width = ("--reference", pilot, "--width", "0.05", "--out", more)
     assert main(list(map(str, ("plan", "labels", judged, *width)))) == 0
     said = capsys.readouterr().err
     assert "even labels for all rows would not give this width" in said
     assert not more.exists()
+
+
+def test_plans_of_one_row_and_of_none(run: Run, fails: Run, tmp_path: Path) -> None:
+    [(row, _, _), *_] = ROWS
+    scored = {"format_version": 2, "scores": {"fluency": {"score": 3.0, "label": 3}}}
+    one = write(tmp_path / "one.jsonl", [{**row, "judgements": {"j": scored}}])
+    said = " ".join(run("plan", "labels", one, "--labels", "5").split())
+    assert "Labels for j: 1 row to label; cost unknown; give --price (1 of 1" in said
+    missing = {"score": None, "label": None, "reason": "no"}
+    unscored = {"format_version": 2, "scores": {"fluency": missing}}
+    none = write(tmp_path / "none.jsonl", [{**row, "judgements": {"j": unscored}}])
+    out = tmp_path / "out.jsonl"
+    assert "No rows to label." in run("plan", "labels", none, "--labels", "5", "--out", out)
+    assert not out.exists()
 
 
 def test_weights_that_no_plan_wrote_are_refused(fails: Run, judged: Path, tmp_path: Path) -> None:

@@ -199,3 +199,11 @@ def test_labels_that_are_no_random_draw_are_remarked_on() -> None:
     [remark] = corrected_mean(sample_of(judge, truth, lowest)).remarks
     assert "no random draw of the rows" in remark
     assert corrected_mean(sample_of(judge, truth, np.arange(100))).remarks == ()
+
+
+def test_rounding_is_not_taken_for_rows_that_were_chosen() -> None:
+    """With labels for all rows, the judge's two means differ by rounding alone."""
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        judge, truth = np.round(random.normal(3, 1, 100), 4), np.round(random.normal(3, 1, 100))
+        assert corrected_mean(sample_of(judge, truth, np.arange(100))).remarks == ()

@@ -7,12 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from inspector_plugin.agreement.corrected import LabelledSample, corrected_mean
-from inspector_plugin.agreement.label_plan import (
+from inspector_plugin.agreement.label_choice import (
     PlannedWeights,
     chances_of,
     choose,
     combined_weights,
-    error_model,
+)
+from inspector_plugin.agreement.label_errors import error_model
+from inspector_plugin.agreement.label_plan import (
     expected_width,
     needed_labels,
     plan_group,

@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 
 from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
-from inspector_plugin.data.stored_scores import (
-    StoredScore,
-    read_scored,
-    read_stored_scores,
-)
+from inspector_plugin.data.scored_rows import read_scored
+from inspector_plugin.data.stored_scores import StoredScore, read_stored_scores
 from inspector_plugin.errors import DataError
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.plugins.registry import create_judge

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, norm, spearmanr, ttest_ind, ttest_rel
 
-from inspector_plugin.agreement.ranking import (
-    ModelPair,
-    _corrected_by_holm,
-    rank_agreement,
-    rank_models,
-)
+from inspector_plugin.agreement.rank_agreement import rank_agreement
+from inspector_plugin.agreement.ranking import ModelPair, _corrected_by_holm, rank_models
 from inspector_plugin.report.ranking import ranking_section, verdict
 
 PROBLEMS = 300
@@ -103,12 +101,20 @@ def test_the_problems_needed_by_hand() -> None:
 
 
 def test_several_pairs_are_listed_in_one_sentence() -> None:
-    said = verdict(rank_models(*scores_of(0.0, 0.0, 0.0, seed=2)))
-    assert said.count("Not told apart by the sample") == 1
-    assert said.count("problems would, in place of") == 3
-    many = verdict(rank_models(*scores_of(*[0.0] * 6, seed=2)))
-    assert many.count("problems would, in place of") == 10
-    assert many.endswith("; 5 more pairs.")
+    said = verdict(rank_models(*scores_of(3.0, *[0.0] * 5, seed=2)))
+    assert said.startswith("m0 is the best. Not told apart (and how many problems would do it): m")
+    assert len(re.findall(r"m\d and m\d \(about [\d,]+\); ", said)) == 3
+    assert said.endswith("; 7 more pairs.")
+
+
+def test_that_no_models_are_told_apart_is_said_once() -> None:
+    ranking = rank_models(*scores_of(0.0, 0.0, 0.0, seed=2))
+    nearest = min(ranking.pairs, key=lambda pair: pair.problems_needed or 0)
+    assert verdict(ranking) == (
+        "The sample tells none of the 3 models apart. Nearest to it are "
+        f"{nearest.better} and {nearest.worse}: about {nearest.problems_needed:,} problems would, "
+        f"in place of {nearest.problems}."
+    )
 
 
 def test_only_problems_that_both_answered_are_compared() -> None:
@@ -181,3 +187,11 @@ def test_of_many_pairs_only_neighbours_are_listed() -> None:
     ranking = rank_models(scores, models, problems, resamples=500)
     assert len(ranking.pairs) == 45
     assert len(ranking_section("x", ranking, None, None).tables[1].rows) == 9
+
+
+def test_that_models_answered_other_problems_is_said() -> None:
+    scores, models, problems = scores_of(0.0, 0.5, seed=1)
+    section = ranking_section("t", rank_models(scores, models, problems), None, None)
+    assert "not every model" not in str(section)
+    section = ranking_section("t", rank_models(scores[1:], models[1:], problems[1:]), None, None)
+    assert f"not every model has answered all {PROBLEMS:,} problems" in str(section)

@@ -17,9 +17,10 @@ from inspector_plugin.cli.main import main
 from inspector_plugin.folders import shipped_folder
 from inspector_plugin.judges.inspector.packs import read_card
 from inspector_plugin.lm.loading import load_language_model
+from inspector_plugin.report.judge_figures import summarise_judge
 from inspector_plugin.report.labels import label_table
 from inspector_plugin.report.packs import pack_table
-from inspector_plugin.report.summary import print_summaries, summarise_judge
+from inspector_plugin.report.summary import print_summaries
 from inspector_plugin.report.tables import make_table, print_tables
 from inspector_plugin.schema import (
     BINARY,
@@ -218,3 +219,15 @@ def test_rows_of_an_unknown_data_set_are_refused_or_counted(
     printed = capsys.readouterr()
     assert "inspector: inspector: 1 of 3 scores will be missing: there are no probes" in printed.err
     assert [line.split()[-1] for line in printed.out.splitlines() if "1-5" in line] == ["2/3"]
+
+
+def test_one_criterion_a_response_makes_no_total(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = ("fluency", "logicality")
+    alone = [
+        Judgement({key: CriterionScore(4.0, 4, scale=MULTICLASS)}) for key in keys for _ in range(2)
+    ]
+    print_summaries([summarise_judge("j", alone)])
+    assert "total" not in capsys.readouterr().out
+    both = [Judgement({key: CriterionScore(4.0, 4, scale=MULTICLASS) for key in keys})]
+    print_summaries([summarise_judge("j", both)])
+    assert re.search(r"total +2-10 +8\.00 ", capsys.readouterr().out)

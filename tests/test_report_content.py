@@ -410,3 +410,26 @@ def test_an_empty_table_is_a_report(tmp_path: Path) -> None:
     table = read_score_table([write_run(tmp_path / "run.jsonl", 1)])
     empty: ScoreTable = replace(table, columns={}, judge_sources={})
     assert "Judged responses" in as_html(build_report(empty, ReportOptions(**FEW)))
+
+
+def test_no_name_of_a_file_controls_a_terminal_or_the_direction_of_writing(tmp_path: Path) -> None:
+    name = "x\x1b[31m\u202e"
+    given = {"score": 3.0, "label": 3, "scale": [1, 2, 3, 4, 5], "flags": [name]}
+    rows = [
+        {
+            "id": name,
+            "question": name,
+            "response": f"{name} {number}",
+            "model": f"{name}{number % 2}",
+            "judgements": {
+                f"{name}{judge}": {"format_version": 2, "scores": {name: {**given, "score": judge}}}
+                for judge in (2, 3)
+            },
+        }
+        for number in range(4)
+    ]
+    file = tmp_path / "names.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = build_report(read_score_table([file]), ReportOptions(reference=f"{name}3", **FEW))
+    for text in (as_html(found), as_markdown(found)):
+        assert not {"\x1b", "\u202e"} & set(text)

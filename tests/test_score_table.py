@@ -218,7 +218,7 @@ def test_sample_logs_and_their_outcomes(tmp_path: Path) -> None:
     assert table.outcome("exact_match").tolist() == [1, 0]
     lines.insert(2, log_line(0, "flexible", ["7"], exact_match=0.0))
     table = read_score_table([write(path, lines)], outcomes=["exact_match"])
-    with pytest.raises(DataError, match="exact_match,flexible, exact_match,strict"):
+    with pytest.raises(DataError, match="choose exact_match,flexible or exact_match,strict"):
         table.outcome("exact_match")
     named = read_score_table([path], outcomes=["exact_match,strict"])
     assert named.outcome("exact_match,strict").tolist() == [1, 0]
@@ -327,3 +327,27 @@ def test_unknown_names_are_errors(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no samples"):
         read_score_table([tmp_path / "empty"])
+
+
+def test_a_file_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", [judged("q1", "r", {"j": score(4.0)})])
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(file)
+    for again in (file, link):
+        with pytest.raises(DataError, match=r"is given twice; give each file once\. If one of"):
+            read_score_table([file, again])
+
+
+def test_what_is_no_text_is_said(tmp_path: Path) -> None:
+    row = judged("q1", "r", {"j": score(4.0)})
+    packed = tmp_path / "packed.jsonl"
+    packed.write_bytes(gzip.compress(json.dumps(row).encode()))
+    with pytest.raises(DataError, match=r"compressed \(gzip\); unpack it first, or let its name"):
+        read_score_table([packed])
+    wide = tmp_path / "wide.jsonl"
+    wide.write_text(json.dumps(row), encoding="utf-16")
+    with pytest.raises(DataError, match="it is UTF-16; save it as UTF-8"):
+        read_score_table([wide])
+    marked = tmp_path / "marked.jsonl"
+    marked.write_text(json.dumps(row), encoding="utf-8-sig")
+    assert scores(read_score_table([marked]), "j") == [4.0]

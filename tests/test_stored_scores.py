@@ -11,14 +11,8 @@ import pytest
 
 from inspector_plugin.agreement.compare import agreement_by_criterion
 from inspector_plugin.data.requests import RequestForm, RequestRow, read_requests
-from inspector_plugin.data.stored_scores import (
-    ScoredRow,
-    StoredScore,
-    data_sha256,
-    problems_of,
-    read_scored,
-    read_stored_scores,
-)
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, problems_of, read_scored
+from inspector_plugin.data.stored_scores import StoredScore, read_stored_scores
 from inspector_plugin.errors import DataError
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import judge_all

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+# More resamples take days and tell nothing.
+MOST_RESAMPLES = 1_000_000
 # Draws are made in blocks of about so many numbers: large enough for numpy, and small in memory.
 _MOST_NUMBERS = 2_000_000
 

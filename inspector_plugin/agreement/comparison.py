@@ -20,6 +20,7 @@ from inspector_plugin.agreement.statistics import (
     Pairs,
 )
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
+from inspector_plugin.errors import count_of
 from inspector_plugin.schema.criteria import Scale
 
 Floats = NDArray[np.float64]
@@ -206,8 +207,8 @@ def _notes(joined: Joined) -> tuple[str, ...]:
         )
     problems = int(joined.problems.max()) + 1 if joined.n else 0
     if 0 < joined.n < FEW_ROWS:
-        count = "1 response" if joined.n == 1 else f"{joined.n} responses"
-        notes.append(f"only {count}: too few to conclude much from")
+        notes.append(f"only {count_of(joined.n, 'score')}: too few to conclude much from")
     elif 0 < problems < FEW_PROBLEMS:
-        notes.append(f"responses to only {problems} problems: the intervals are rough")
+        count = count_of(problems, "problem")
+        notes.append(f"responses to only {count}: the intervals are rough")
     return tuple(notes)

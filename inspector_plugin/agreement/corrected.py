@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from inspector_plugin.agreement.bootstrap import CONFIDENCE, Estimate
+from inspector_plugin.errors import count_of
 
 Floats = NDArray[np.float64]
 
@@ -294,7 +295,7 @@ def _no_interval(sample: LabelledSample) -> str | None:
 
 
 def _too_few(problems: int) -> str:
-    return f"{problems} labelled problems; an interval takes {FEWEST_PROBLEMS}"
+    return f"{count_of(problems, 'labelled problem')}; an interval takes {FEWEST_PROBLEMS}"
 
 
 def _remarks(sample: LabelledSample, difference: float, spread: float) -> tuple[str, ...]:
@@ -306,7 +307,9 @@ def _remarks(sample: LabelledSample, difference: float, spread: float) -> tuple[
         remarks.append(
             f"{others} of {sample.labels} labels differ from the others: a rough interval"
         )
-    if spread == 0 and sample.labels < sample.rows:
+    if sample.labels == sample.rows:
+        return tuple(remarks)  # what is left between the two means is rounding
+    if spread == 0:
         remarks.append("the judge gives every row the same score: it saves no labels")
     elif abs(difference) * sample.rows > _UNLIKE * math.sqrt(spread):
         remarks.append(

@@ -1,9 +1,4 @@
-"""How many labels an interval of some width takes, and which rows to label.
-
-Rows are chosen with unequal probabilities, more often where the judge is likely to be far off, and
-stand for the inverse of these, so that estimates stay unbiased (Zrnic & Candès, arXiv 2403.03208).
-How far off the judge is where it is unsure, and where its score is flagged, is fitted to a pilot.
-"""
+"""How many labels an interval of some width takes, and how many rows of each model to label."""
 
 from __future__ import annotations
 
@@ -14,86 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from scipy.special import stdtrit
 
 from inspector_plugin.agreement.bootstrap import CONFIDENCE
-from inspector_plugin.agreement.corrected import (
-    FEWEST_PROBLEMS,
-    LabelledSample,
-    corrected_mean,
-)
+from inspector_plugin.agreement.corrected import FEWEST_PROBLEMS
+from inspector_plugin.agreement.label_choice import EQUAL_SHARE, chances_of
+from inspector_plugin.agreement.label_errors import ErrorModel
 
 Floats = NDArray[np.float64]
-
-# So much of the choice is left to equal chances, so that no row stands for more than twice as many
-# as it would then, however wrong the pilot was.
-EQUAL_SHARE = 0.5
-# Errors of a judge that is always right in the pilot are taken to be as small as this, not 0.
-_SMALLEST = 1e-12
-
-
-@dataclass(frozen=True)
-class ErrorModel:
-    """How far the reference lies from what the judge's scores make one expect.
-
-    Attributes:
-        sizes: The error to expect of each row, as a standard deviation, [rows].
-        spread: Standard deviation of the reference over all rows.
-        of_unsure: Part of the squared error that goes with the judge's doubt, 1 - confidence.
-        of_flags: Part of the squared error that goes with flags.
-    """
-
-    sizes: Floats
-    spread: float
-    of_unsure: float
-    of_flags: float
-
-
-def error_model(
-    sample: LabelledSample,
-    unsure: Floats,
-    flagged: NDArray[np.bool_],
-    unsure_of_all: Floats | None = None,
-    flagged_of_all: NDArray[np.bool_] | None = None,
-) -> ErrorModel:
-    """Fit squared errors in a pilot: a constant, plus what doubt and flags add, none below 0.
-
-    Args:
-        sample: The judge's scores, and the labels of the pilot.
-        unsure: 1 minus the judge's confidence in its label, 0 where it gives none, [rows].
-        flagged: Whether the judge's score has a flag, [rows].
-        unsure_of_all: The same of the rows to plan for; those of the sample if None.
-        flagged_of_all: The same of the rows to plan for; those of the sample if None.
-
-    Raises:
-        ValueError: If the pilot is too small or without variation; the message says why.
-    """
-    mean = corrected_mean(sample)
-    if mean.reason is not None or mean.labels_only is None:
-        raise ValueError(mean.reason)
-    chosen, weights = sample.labelled, sample.normalised_weights[sample.labelled]
-    reference = sample.reference[chosen] - mean.labels_only.value
-    judge = sample.judge[chosen] - float(weights @ sample.judge[chosen] / weights.sum())
-    varies = float(weights @ judge**2)
-    slope = float(weights @ (reference * judge)) / varies if varies else 0.0
-    errors = (reference - slope * judge) ** 2 * len(weights) / (len(weights) - 2)
-    roots = np.sqrt(weights)
-    parts, _ = nnls(_signs(unsure, flagged)[chosen] * roots[:, None], errors * roots)
-    average = float(weights @ errors / weights.sum())
-    wanted = _signs(
-        unsure if unsure_of_all is None else unsure_of_all,
-        flagged if flagged_of_all is None else flagged_of_all,
-    )
-    # A row that seems free of error still has some chance to be wrong.
-    squares = np.maximum(wanted @ parts, max(average / 100, _SMALLEST))
-    variance = float(weights @ reference**2 / weights.sum())
-    spread = math.sqrt(variance * len(weights) / (len(weights) - 1))
-    return ErrorModel(np.sqrt(squares), spread, float(parts[1]), float(parts[2]))
-
-
-def _signs(unsure: Floats, flagged: NDArray[np.bool_]) -> Floats:
-    return np.column_stack([np.ones(len(unsure)), unsure, flagged.astype(np.float64)])
 
 
 def expected_width(
@@ -117,56 +40,6 @@ def expected_width(
     share = before / labels
     variance = model.spread**2 / rows + share**2 * pilot + (1 - share) ** 2 * left
     return 2 * float(stdtrit(max(labels - 2, 1), (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-
-
-def chances_of(sizes: Floats, labels: int, equal_share: float = EQUAL_SHARE) -> Floats:
-    """The chance of each row to be chosen: in proportion to its error, mixed with equal chances.
-
-    Args:
-        sizes: The error to expect of each row, above 0, [rows].
-        labels: How many rows are chosen, at most all.
-        equal_share: Share of the choice that goes by equal chances, in (0, 1].
-
-    Returns:
-        Chances in (0, 1] that sum to `labels`, [rows].
-    """
-    rows = len(sizes)
-    if labels >= rows:
-        return np.ones(rows)
-    wanted = equal_share + (1 - equal_share) * sizes / sizes.mean()
-    certain = np.zeros(rows, dtype=np.bool_)
-    while True:
-        left = labels - int(certain.sum())
-        chances = np.where(certain, 1.0, wanted * (left / wanted[~certain].sum()))
-        above = chances > 1
-        if not above.any():
-            return chances
-        certain |= above
-
-
-def choose(chances: Floats, seed: int, strata: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-    """Choose rows with given chances: systematic sampling of the rows in a random order.
-
-    Args:
-        chances: The chance of each row; they sum to a whole number, [rows].
-        seed: Seed of the order and of where the sampling begins.
-        strata: The number of each row's stratum, of which each gets its share of the choice, to
-            within one row; none if None, [rows].
-
-    Returns:
-        The rows chosen, ascending: as many as the chances sum to.
-    """
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(chances))
-    if strata is not None:
-        order = order[np.argsort(strata[order], kind="stable")]
-    total = round(float(chances.sum()))
-    if not total:
-        return np.empty(0, dtype=np.intp)
-    passed = np.cumsum(chances[order])
-    passed *= total / passed[-1]
-    ticks = random.random() + np.arange(total)
-    return np.sort(order[np.searchsorted(passed, ticks, side="right")])
 
 
 def needed_labels(
@@ -322,44 +195,3 @@ def plan_group(
             for key, each in models.items()
         },
     )
-
-
-@dataclass(frozen=True)
-class PlannedWeights:
-    """What a plan has written into the rows it chose, [rows]; NaN where it wrote nothing.
-
-    Attributes:
-        stages: The number of the plan, from 1: a plan may have an earlier one as its pilot.
-        weights: How many rows the row stands for.
-        pilot_shares: The part of the estimate that the labels before the plan have.
-    """
-
-    stages: Floats
-    weights: Floats
-    pilot_shares: Floats
-
-
-def combined_weights(labelled: NDArray[np.bool_], planned: PlannedWeights) -> Floats:
-    """The weights of rows that were labelled before plans, and by them, taken together.
-
-    The labels before a plan estimate the mean without bias, and so do these rows as they are
-    together with the plan's for all others; the sum of both, each with its share, does as well.
-
-    Args:
-        labelled: Which rows have a label, [rows].
-        planned: What the plans wrote.
-
-    Returns:
-        The weights; NaN where there is no label, [rows].
-    """
-    rows = len(labelled)
-    by_plan = labelled & ~np.isnan(planned.stages)
-    pilot = labelled & ~by_plan
-    weights = np.full(rows, np.nan)
-    weights[pilot] = rows / max(int(pilot.sum()), 1)
-    for stage in np.unique(planned.stages[by_plan]):
-        of_stage = by_plan & (planned.stages == stage)
-        share = float(planned.pilot_shares[of_stage][0])
-        weights = share * weights + (1 - share)
-        weights[of_stage] = planned.weights[of_stage]
-    return weights

@@ -15,6 +15,7 @@ from inspector_plugin.agreement.comparison import FEW_ROWS
 from inspector_plugin.agreement.joined import codes_of
 from inspector_plugin.agreement.statistics import PairCounts, Pairs
 from inspector_plugin.data.score_table import ScoreTable
+from inspector_plugin.errors import count_of
 from inspector_plugin.schema.criteria import BINARY
 
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ def compare_with_outcome(
         reason = (
             f"no response has both a score and {outcome}"
             if not len(both)
-            else f"{outcome} is the same for all {len(both)} responses"
+            else f"{outcome} is the same for all {count_of(len(both), 'response')}"
         )
         return OutcomeAgreement(judge, key, outcome, len(both), None, None, None, nothing, reason)
     problems = codes_of(table.problem_codes[both])
@@ -102,9 +103,9 @@ def compare_with_outcome(
         else float(PairCounts(by_length, problems).statistics(_NAMES)[0, 1])
     )
     if found["spearman"] is None:
-        reason = f"{judge} gives all {len(both)} responses the same score"
+        reason = f"{judge} gives all {count_of(len(both), 'response')} the same score"
     elif len(both) < FEW_ROWS:
-        reason = f"only {len(both)} responses: too few to conclude much from"
+        reason = f"only {count_of(len(both), 'response')}: too few to conclude much from"
     return OutcomeAgreement(
         judge,
         key,

@@ -13,9 +13,11 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, norm, rankdata
+from scipy.stats import norm
 
 from inspector_plugin.agreement.bootstrap import CONFIDENCE, Estimate, estimate, resampled
+from inspector_plugin.agreement.model_sums import ModelSums, added_up
+from inspector_plugin.errors import count_of
 
 Floats = NDArray[np.float64]
 
@@ -89,27 +91,6 @@ class ModelPair:
 
 
 @dataclass(frozen=True)
-class RankAgreement:
-    """How far a ranking is the reference's.
-
-    Attributes:
-        models: How many models both have scores for.
-        spearman: Rank correlation of the models' means; None where it is not defined.
-        kendall: Kendall's tau-b of these; None where it is not defined.
-        same_order: Share of the pairs of models that both put in the same order.
-        rows: Number of rows that both have scored.
-        reason: Why there is no correlation, or no interval.
-    """
-
-    models: int
-    spearman: Estimate | None = None
-    kendall: Estimate | None = None
-    same_order: float | None = None
-    rows: int = 0
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
 class Ranking:
     """Models in order of their means, the highest first.
 
@@ -124,20 +105,6 @@ class Ranking:
     pairs: tuple[ModelPair, ...]
     problems: int
     reason: str | None = None
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Scores added up, [problems, models], and how many there are."""
-
-    scores: Floats
-    counts: Floats
-
-    @property
-    def means(self) -> Floats:
-        """The mean of each problem and model, NaN where there is none, [problems, models]."""
-        with np.errstate(invalid="ignore"):
-            return self.scores / np.where(self.counts > 0, self.counts, np.nan)
 
 
 def rank_models(
@@ -169,15 +136,15 @@ def rank_models(
     names, model_codes = np.unique(np.array(models, dtype=object).astype(str), return_inverse=True)
     if len(names) < 2:
         raise ValueError("a ranking needs two models or more")
-    sums = _added_up(scores, model_codes, problems, len(names))
+    sums = added_up(scores, model_codes, problems, len(names))
     means = sums.scores.sum(axis=0) / sums.counts.sum(axis=0)
     order = np.argsort(-means, kind="stable")
     names, means = names[order], means[order]
-    sums = _Sums(sums.scores[:, order], sums.counts[:, order])
+    sums = ModelSums(sums.scores[:, order], sums.counts[:, order])
     count = len(sums.scores)
     reason = None
     if count < FEWEST_PROBLEMS:
-        reason = f"{count} problems; intervals and tests take {FEWEST_PROBLEMS}"
+        reason = f"{count_of(count, 'problem')}; intervals and tests take {FEWEST_PROBLEMS}"
     drawn = _Draws(sums, means, 0 if reason else resamples or _enough(len(names), count), seed)
     pairs = _corrected_by_holm(
         [drawn.pair(*pair, names.tolist()) for pair in combinations(range(len(names)), 2)]
@@ -197,94 +164,16 @@ def rank_models(
     return Ranking(tuple(figures), tuple(pairs), count, reason)
 
 
-def rank_agreement(
-    scores: Floats,
-    reference: Floats,
-    models: Sequence[str],
-    problems: NDArray[np.intp],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-) -> RankAgreement:
-    """Compare a judge's ranking of models with the reference's, on the rows that both scored.
-
-    Args:
-        scores: The judge's scores, NaN where there is none, [rows].
-        reference: The reference's, on any scale, [rows].
-        models: The model of each row.
-        problems: The number of each row's problem, [rows].
-        seed: Seed of the bootstrap.
-        resamples: Number of resamples.
-    """
-    both = ~np.isnan(scores) & ~np.isnan(reference)
-    chosen = np.array(models, dtype=object).astype(str)[both]
-    names, codes = np.unique(chosen, return_inverse=True)
-    rows = int(both.sum())
-    if len(names) < 2:
-        listed = "no model" if not len(names) else f"only {names[0]}"
-        return RankAgreement(
-            len(names), rows=rows, reason=f"{listed} has rows that both judge and reference scored"
-        )
-    ours = _added_up(scores[both], codes, problems[both], len(names))
-    theirs = _added_up(reference[both], codes, problems[both], len(names))
-    our_means, their_means = (
-        each.scores.sum(axis=0) / each.counts.sum(axis=0) for each in (ours, theirs)
-    )
-    pairs = list(combinations(range(len(names)), 2))
-    same = sum(
-        np.sign(our_means[one] - our_means[other]) == np.sign(their_means[one] - their_means[other])
-        for one, other in pairs
-    )
-    found = RankAgreement(len(names), same_order=float(same / len(pairs)), rows=rows)
-    if len(names) < 3:
-        return replace(found, reason="two models: they are in the same order or they are not")
-    problems_count = len(ours.scores)
-    few = problems_count < FEWEST_PROBLEMS
-
-    def correlations(times: Floats) -> Floats:
-        counts = times.T @ ours.counts
-        with np.errstate(invalid="ignore"):
-            drawn = (times.T @ ours.scores / counts, times.T @ theirs.scores / counts)
-        return np.array([_correlations(*pair) for pair in zip(*drawn, strict=True)])
-
-    cells = 4 * len(names)
-    draws = resampled(correlations, problems_count, cells, seed, 0 if few else resamples)
-    draws = draws.reshape(-1, 2)
-    values = _correlations(our_means, their_means)
-    reason = f"{problems_count} problems; intervals take {FEWEST_PROBLEMS}" if few else None
-    if math.isnan(values[0]):
-        reason = "all means are the same"
-    return replace(
-        found,
-        spearman=estimate(values[0], draws[:, 0]),
-        kendall=estimate(values[1], draws[:, 1]),
-        reason=reason,
-    )
-
-
 def _enough(models: int, problems: int) -> int:
     """How many resamples: fewer of many problems, more for Holm's correction of many pairs."""
     affordable = max(_FEWEST_RESAMPLES, _MOST_DRAWS // problems)
     return max(min(RESAMPLES, affordable), 200 * math.comb(models, 2))
 
 
-def _added_up(
-    scores: Floats, models: NDArray[np.intp], problems: NDArray[np.intp], count: int
-) -> _Sums:
-    _, codes = np.unique(problems, return_inverse=True)
-    shape = (int(codes.max(initial=-1)) + 1, count)
-    cells = codes * count + models
-    size = shape[0] * shape[1]
-    return _Sums(
-        np.bincount(cells, scores, size).astype(np.float64).reshape(shape),
-        np.bincount(cells, minlength=size).reshape(shape).astype(np.float64),
-    )
-
-
 class _Draws:
     """What resamples of the problems make of the means, the differences and the win rates."""
 
-    def __init__(self, sums: _Sums, means: Floats, resamples: int, seed: int) -> None:
+    def __init__(self, sums: ModelSums, means: Floats, resamples: int, seed: int) -> None:
         self._sums, self._means = sums, means
         models = len(means)
         self._pairs = {pair: i for i, pair in enumerate(combinations(range(models), 2))}
@@ -360,7 +249,8 @@ class _Draws:
         )
         if problems < FEWEST_PROBLEMS:
             return replace(
-                found, reason=f"{problems} problems in common; a test takes {FEWEST_PROBLEMS}"
+                found,
+                reason=f"{count_of(problems, 'problem')} in common; a test takes {FEWEST_PROBLEMS}",
             )
         if (differences == differences[0]).all() and value:
             return replace(found, reason="the difference is the same on every problem")
@@ -393,12 +283,3 @@ def _corrected_by_holm(pairs: Sequence[ModelPair]) -> list[ModelPair]:
         last = max(last, min(1.0, p_value * (len(tested) - place)))
         corrected[index] = replace(pairs[index], adjusted=last)
     return corrected
-
-
-def _correlations(ours: Floats, theirs: Floats) -> tuple[float, float]:
-    if np.isnan(ours).any() or np.isnan(theirs).any():
-        return math.nan, math.nan
-    if (ours == ours[0]).all() or (theirs == theirs[0]).all():
-        return math.nan, math.nan
-    spearman = float(np.corrcoef(rankdata(ours), rankdata(theirs))[0, 1])
-    return spearman, float(kendalltau(ours, theirs).statistic)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.stats import kendalltau
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -32,6 +33,7 @@ class RankTable:
         reference_values, reference_codes = np.unique(reference, return_inverse=True)
         both = judge_codes.astype(np.int64) * len(reference_values) + reference_codes
         cells, cell_of = np.unique(both, return_inverse=True)
+        self._codes, self._problems = (judge_codes, reference_codes), count
         self._judge = _Ranked(cells // len(reference_values), len(judge_values))
         self._reference = _Ranked(cells % len(reference_values), len(reference_values))
         self._counts = csr_array(
@@ -72,6 +74,19 @@ class RankTable:
         surplus = judge + reference - either - 2 * self._discordant(drawn)
         return _divided(surplus, np.sqrt(judge * reference)), _divided(surplus, reference)
 
+    def concordance_once(self) -> tuple[Floats, Floats]:
+        """The same where every problem is drawn once, which scipy counts faster.
+
+        Returns:
+            Tau-b and D, [1] each.
+        """
+        drawn = self._drawn(np.ones((self._problems, 1)))
+        judge, reference = self._judge.told_apart(drawn), self._reference.told_apart(drawn)
+        if judge[0] == 0 or reference[0] == 0:  # no tau; D is 0 if it is the judge's scores
+            return np.array([np.nan]), _divided(np.zeros(1), reference)
+        tau = np.array([float(kendalltau(*self._codes).statistic)])
+        return tau, _divided(tau * np.sqrt(judge * reference), reference)
+
     def _drawn(self, weights: Floats) -> Floats:
         """The weights of the cells, [cells, resamples]."""
         drawn: Floats = self._counts @ weights
@@ -105,16 +120,18 @@ class RankTable:
         sides = sorted((self._judge, self._reference), key=lambda side: side.count)
         few, other = sides[0].codes, sides[1].codes
         falling = np.argsort(-other, kind="stable")
+        place = np.arange(len(few))
         levels = []
         for digit in range(int(few.max()).bit_length()):
-            group = few[falling] >> (digit + 1)
-            within = np.argsort(group, kind="stable")
-            order, group = falling[within], group[within]
+            # Sorted by group, in falling order within: plain numbers sort faster than a stable
+            # argsort of the groups.
+            within = np.sort((few[falling] >> (digit + 1)) * len(few) + place) % len(few)
+            order = falling[within]
+            group = few[order] >> (digit + 1)
             is_left = (few[order] >> digit) & 1 == 0
             before = np.concatenate([[0], np.cumsum(is_left)])
             new_group = np.diff(group, prepend=-1) != 0
             new_score = new_group | (np.diff(other[order], prepend=-1) != 0)
-            place = np.arange(len(order))
             score_start = np.maximum.accumulate(np.where(new_score, place, 0))[~is_left]
             group_start = np.maximum.accumulate(np.where(new_group, place, 0))[~is_left]
             levels.append(

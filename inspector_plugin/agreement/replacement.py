@@ -24,6 +24,7 @@ from inspector_plugin.agreement.comparison import (
 )
 from inspector_plugin.agreement.joined import join
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
+from inspector_plugin.errors import count_of
 
 # "Substantial" agreement begins at .61 in Landis and Koch (1977): a convention, and the default.
 DEFAULT_BAR = Bar("quadratic_kappa", 0.6)
@@ -153,7 +154,8 @@ def _answer(found: Comparison, bars: Sequence[Bar]) -> tuple[str, str]:
     if checked and all(each.clears for each in checked):
         return YES, "; ".join(each.said for each in checked)
     if found.n < FEW_ROWS or found.problems < FEW_PROBLEMS:
-        return OPEN, f"{found.n} responses to {found.problems} problems are too few to tell"
+        few = f"{count_of(found.n, 'response')} to {count_of(found.problems, 'problem')}"
+        return OPEN, f"{few} are too few to tell"
     missed = [each.said for each in checked if not each.clears]
     answer = NO if any(_misses(_estimates(found).get(bar.figure), bar) for bar in own) else OPEN
     return answer, "; ".join(missed)

@@ -102,8 +102,7 @@ class PairCounts:
         Returns:
             NaN where a statistic is not defined, [resamples, names].
         """
-        drawn = np.ones((self.problems, 1)) if weights is None else weights
-        computing = _Resamples(self, drawn)
+        computing = _Resamples(self, weights)
         return np.column_stack([_COMPUTED[name](computing) for name in names])
 
     @cached_property
@@ -131,8 +130,9 @@ class PairCounts:
 class _Resamples:
     """What the statistics of a block of resamples have in common, computed once."""
 
-    def __init__(self, counts: PairCounts, weights: Floats) -> None:
-        self._counts, self._weights = counts, weights
+    def __init__(self, counts: PairCounts, weights: Floats | None) -> None:
+        self._counts, self._are_drawn = counts, weights is not None
+        self._weights = np.ones((counts.problems, 1)) if weights is None else weights
         self.labels = counts._labels
         self.span = counts._pairs.span
 
@@ -150,7 +150,8 @@ class _Resamples:
     @cached_property
     def concordance(self) -> tuple[Floats, Floats]:
         """Kendall's tau-b, and Somers' D of the judge given the reference."""
-        return self._counts._ranks.concordance(self._weights)
+        ranks = self._counts._ranks
+        return ranks.concordance(self._weights) if self._are_drawn else ranks.concordance_once()
 
     @cached_property
     def differences(self) -> tuple[Floats, Floats]:

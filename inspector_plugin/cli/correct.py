@@ -16,7 +16,7 @@ from inspector_plugin.agreement.corrected import (
     corrected_mean,
     corrected_share,
 )
-from inspector_plugin.agreement.label_plan import PlannedWeights, combined_weights
+from inspector_plugin.agreement.label_choice import PlannedWeights, combined_weights
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import (
     TOTAL,
@@ -207,14 +207,16 @@ def _require_overlap(files: JudgedFiles, judge: str) -> None:
 
 
 def _differing_scales(files: JudgedFiles, judge: str) -> Iterator[str]:
+    found: dict[tuple[str, str], list[str]] = {}
     for key in files.reported_keys(judge):
         ours, theirs = _pair(files, judge, key)
         if ours.scale and theirs.scale and ours.scale != theirs.scale:
-            yield (
-                f"{key}: {judge} scores on {ours.scale.name}, {files.reference} on "
-                f"{theirs.scale.name}; the naive mean is on the judge's scale, the others on the "
-                "reference's"
-            )
+            found.setdefault((ours.scale.name, theirs.scale.name), []).append(key)
+    for (own, other), keys in found.items():
+        yield (
+            f"{', '.join(keys)}: {judge} scores on {own}, {files.reference} on {other}; the naive "
+            "mean is on the judge's scale, the others on the reference's"
+        )
 
 
 def _content(

@@ -14,7 +14,7 @@ from inspector_plugin.data.best_rows import TOTAL, best_rows, choose_judge
 from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.data.score_table import ScoreTable, read_score_table
 from inspector_plugin.data.stored_scores import JUDGEMENTS
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.judging.resume import opened_output
 from inspector_plugin.report.tables import make_table, plain, print_tables
 
@@ -91,7 +91,8 @@ def run_filter(options: argparse.Namespace) -> int:
         reasons = [(reason, str(count)) for reason, count in best.dropped.most_common()]
         print_tables(make_table("Dropped", ("reason", "rows"), reasons))
     cut = "" if best.cut is None else f"; the lowest score kept is {best.cut:g}"
-    print(f"{len(best.kept)} of {table.rows} rows kept by the scores of {plain(judge)}{cut}")
+    rows = count_of(table.rows, "row")
+    print(f"{len(best.kept)} of {rows} kept by the scores of {plain(judge)}{cut}")
     print(f"written to {options.out}", file=sys.stderr)
     return 0 if len(best.kept) else 1
 

@@ -18,13 +18,13 @@ from inspector_plugin.agreement.bars import (
     saved_figures,
 )
 from inspector_plugin.cli import flags
-from inspector_plugin.cli.agree import (
+from inspector_plugin.cli.comparisons import (
     add_comparison_flags,
     judge_agreements,
     outcome_agreements,
     read_selection,
 )
-from inspector_plugin.errors import OptionError
+from inspector_plugin.errors import OptionError, count_of
 from inspector_plugin.report.tables import plain
 
 
@@ -82,7 +82,7 @@ def run_gate(options: argparse.Namespace) -> int:
         print(plain(f"{'pass' if each.clears else 'FAIL'}  {each.said}"))
     if not checked:
         raise OptionError("None of the bars is for a figure that these files give.")
-    print(f"{len(checked) - len(missed)} of {len(checked)} bars cleared")
+    print(f"{len(checked) - len(missed)} of {count_of(len(checked), 'bar')} cleared")
     return 1 if missed else 0
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspector_plugin.cli import flags
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable, Source, read_score_table
-from inspector_plugin.errors import DataError, OptionError, one_of
+from inspector_plugin.errors import DataError, OptionError, count_of, one_of
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.criteria_files import parse_criteria
 
@@ -185,7 +185,8 @@ class JudgedFiles:
         repeated = len(identity) - len(np.unique(identity, axis=0))
         if repeated:
             yield (
-                f"{repeated} rows have the model, question and response of another row; each counts"
+                f"{count_of(repeated, 'row')} with the model, question and response of an earlier "
+                "row; each counts"
             )
         for key in self.keys_of(judge):
             column: ScoreColumn | None = self.table.columns.get((judge, key))

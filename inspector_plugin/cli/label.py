@@ -13,14 +13,15 @@ from inspector_plugin.cli.row_flags import add_form_flags, read_form
 from inspector_plugin.cli.score import describe_run, warn_of_unscored
 from inspector_plugin.data.inputs import InputRows
 from inspector_plugin.data.requests import RequestRow
-from inspector_plugin.errors import OptionError
+from inspector_plugin.errors import OptionError, count_of
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.judging.score_file import score_to_file
 from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.plugins.registry import create_judge, make_registry
+from inspector_plugin.report.judge_figures import summarise_judge
 from inspector_plugin.report.labels import label_table
-from inspector_plugin.report.summary import cost_of_run, summarise_judge, unscored_table
+from inspector_plugin.report.summary import cost_of_run, unscored_table
 from inspector_plugin.report.tables import print_tables
 from inspector_plugin.schema.records import Judgement, total_usage
 
@@ -105,7 +106,7 @@ def _print(name: str, judged: Sequence[Judgement], out: Path) -> int:
     transient = sum(score.transient for each in judged for score in each.scores.values())
     if transient:
         print(f"run again to retry {transient} of the missing scores", file=sys.stderr)
-    print(f"{len(judged)} rows written to {out}", file=sys.stderr)
+    print(f"{count_of(len(judged), 'row')} written to {out}", file=sys.stderr)
     return 1 if transient or not summary.overall.scored else 0
 
 

@@ -14,20 +14,15 @@ from numpy.typing import NDArray
 
 from inspector_plugin import __version__
 from inspector_plugin.agreement.corrected import LabelledSample
-from inspector_plugin.agreement.label_plan import (
-    ErrorModel,
-    LabelPlan,
-    chances_of,
-    choose,
-    error_model,
-    plan_group,
-)
+from inspector_plugin.agreement.label_choice import chances_of, choose
+from inspector_plugin.agreement.label_errors import ErrorModel, error_model
+from inspector_plugin.agreement.label_plan import LabelPlan, plan_group
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.correct import PLAN_FIELD, PLAN_FIELDS, model_groups, planned_weights
 from inspector_plugin.cli.judged_files import JudgedFiles, add_file_flags, read_judged_files
 from inspector_plugin.data.jsonl import file_sha256, read_rows
 from inspector_plugin.data.stored_scores import JUDGEMENTS, judgements_of
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.judging.resume import opened_output
 from inspector_plugin.report.document import Document
 from inspector_plugin.report.label_plan import plan_section
@@ -128,7 +123,9 @@ def run_plan_labels(options: argparse.Namespace) -> int:
 def _outcome(out: Path, plans: Mapping[str | None, LabelPlan], chosen: int) -> str:
     """Say in a line what was written, or why nothing was."""
     if chosen:
-        return f"{chosen} rows to label written to {out}"
+        return f"{count_of(chosen, 'row')} to label written to {out}"
+    if not plans:
+        return f"{out} is not written: the judge has scored no row"
     criteria = [each for plan in plans.values() for each in plan.criteria.values()]
     if any(each.rows_needed is not None and each.needed is None for each in criteria):
         return f"{out} is not written: even labels for all rows would not give this width"

@@ -6,7 +6,8 @@ import argparse
 
 import numpy as np
 
-from inspector_plugin.agreement.ranking import RankAgreement, Ranking, rank_agreement, rank_models
+from inspector_plugin.agreement.rank_agreement import RankAgreement, rank_agreement
+from inspector_plugin.agreement.ranking import Ranking, rank_models
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import (
     TOTAL,
@@ -33,7 +34,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     add_file_flags(parser)
     parser.add_argument(
         "--resamples",
-        type=flags.positive,
+        type=flags.resamples,
         metavar="N",
         help="resamples of the bootstrap (default: 10000, or what many pairs or problems ask for)",
     )
@@ -50,11 +51,16 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
 def run_rank(options: argparse.Namespace) -> int:
     """Rank the models."""
     files = read_judged_files(options)
-    sections, content = [], []
+    sections, content, unranked = [], [], []
     has_each = options.each or options.format != "table"
     for judge in files.judges:
-        keys = files.keys_of(judge)
+        keys, notes = files.keys_of(judge), list(files.notes(judge))
         for key in [*keys, *([TOTAL] if files.has_total(judge) else [])]:
+            reason = _no_models(files, judge, key)
+            if reason is not None:
+                unranked.append(reason)
+                notes.append(reason)
+                continue
             ranking = _rank(files, judge, key, options)
             agreement = _agreement(files, judge, key, options.seed)
             title = f"{key} by {judge}"
@@ -69,24 +75,30 @@ def run_rank(options: argparse.Namespace) -> int:
                     "agreement": agreement,
                 }
             )
-        notes = list(files.notes(judge))
         if notes:
             sections.append(Section(f"notes on {judge}", f"Notes on {judge}", "\n".join(notes)))
+    if not content:
+        raise DataError(
+            f"{unranked[0]}; give a file for each model, MODEL=FILE, or rows with a field 'model'."
+        )
     document = Document("Ranking of models", [("files", ", ".join(options.files))], sections)
     print_document(document, {"rankings": content}, options.format)
     return 0
 
 
+def _no_models(files: JudgedFiles, judge: str, key: str) -> str | None:
+    """Say why there is nothing to rank; None if there are two models or more."""
+    scored = ~np.isnan(files.values(judge, key).scores)
+    names = sorted(set(files.models[scored].tolist()) - {""})
+    if len(names) > 1:
+        return None
+    found = f"only the model {names[0]}" if names else "no model"
+    return f"{key} by {judge}: {found} has scores, and a ranking takes two"
+
+
 def _rank(files: JudgedFiles, judge: str, key: str, options: argparse.Namespace) -> Ranking:
     values, models = files.values(judge, key), files.models
     chosen = ~np.isnan(values.scores) & (models != "")
-    names = sorted(set(models[chosen].tolist()))
-    if len(names) < 2:
-        found = f"only the model {names[0]}" if names else "no model"
-        raise DataError(
-            f"{key} by {judge}: {found} has scores, and a ranking takes two; give a file for each "
-            "model, MODEL=FILE, or rows with a field 'model'."
-        )
     return rank_models(
         values.scores[chosen],
         models[chosen].tolist(),

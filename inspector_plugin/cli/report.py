@@ -17,7 +17,7 @@ from inspector_plugin.cli.judged_files import (
 from inspector_plugin.data.files import require_no_input, run_file, write_whole
 from inspector_plugin.data.score_table import ScoreTable, Source
 from inspector_plugin.data.text import plain
-from inspector_plugin.errors import OptionError, one_of
+from inspector_plugin.errors import OptionError, count_of, one_of
 from inspector_plugin.report.build import ReportOptions, build_report
 from inspector_plugin.report.document import Document
 from inspector_plugin.report.formats import as_csv, as_json, as_markdown
@@ -59,7 +59,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
         help="show the texts of GPQA, whose authors ask that they not appear in the open",
     )
     parser.add_argument(
-        "--resamples", type=flags.positive, default=1000, metavar="N", help="default: 1000"
+        "--resamples", type=flags.resamples, default=1000, metavar="N", help="default: 1000"
     )
     flags.add_seed_flag(parser)
     parser.set_defaults(run_command=run_report)
@@ -92,7 +92,7 @@ def run_report(options: argparse.Namespace) -> int:
     # An unpaired surrogate cannot be encoded; a question mark shows that something was there.
     content = text.encode("utf-8", "replace")
     write_whole(options.out, content)
-    size = f"{len(content):,} bytes on {files.table.rows:,} responses"
+    size = f"{len(content):,} bytes on {count_of(files.table.rows, 'response')}"
     print(plain(f"{options.out}: {size}"), file=sys.stderr)
     return 0
 

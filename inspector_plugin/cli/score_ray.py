@@ -17,6 +17,7 @@ from inspector_plugin.data.files import locked, require_no_input
 from inspector_plugin.data.requests import RequestForm, RequestRow, RowFields
 from inspector_plugin.data.stored_scores import JUDGEMENTS
 from inspector_plugin.errors import OptionError
+from inspector_plugin.folders import expanded
 from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.report.tables import plain
 from inspector_plugin.schema.records import Judgement
@@ -183,7 +184,7 @@ def _checked_out(options: argparse.Namespace) -> Path:
 
 def _absolute(place: str) -> str:
     """Workers run in folders of their own."""
-    return place if "://" in place else str(Path(place).expanduser().resolve())
+    return place if "://" in place else str(expanded(place).resolve())
 
 
 def _share(text: str) -> float:

@@ -21,7 +21,7 @@ from inspector_plugin.data.requests import RequestForm, RequestRow, RowFields, m
 from inspector_plugin.data.sample_logs import SampleLog, is_generative
 from inspector_plugin.data.stored_scores import JUDGEMENTS
 from inspector_plugin.data.tables import InputFile
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.schema.criteria import Criterion
 
 
@@ -158,7 +158,7 @@ class InputRows:
             for criterion in criteria:
                 self.asked[criterion, dataset] += count
         self.notes += [
-            f"{log}: {log.repeated} lines that say the same as earlier ones left out"
+            f"{log}: {count_of(log.repeated, 'line')} that said the same as an earlier one left out"
             for log in self.logs
             if log.repeated
         ]

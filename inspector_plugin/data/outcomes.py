@@ -86,10 +86,8 @@ class Outcomes:
                     self._add(name, row, value, str(path))
         for name, found in filters.items():
             if len(found) > 1:
-                choices = ", ".join(f"{name},{filter_}" for filter_ in sorted(found))
-                self._refused[name] = (
-                    f"{path} has {name} of several filters; choose one of: {choices}."
-                )
+                choices = " or ".join(f"{name},{filter_}" for filter_ in sorted(found))
+                self._refused[name] = f"{path} has {name} of several filters; choose {choices}."
         self._of_document.clear()
         self._row_of_document.clear()
 

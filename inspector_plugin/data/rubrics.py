@@ -24,7 +24,10 @@ def for_problem(criteria: tuple[Criterion, ...], question: str) -> tuple[Criteri
         The criteria for this problem. A rubric without items for it stays as it is;
         `has_no_items` tells.
     """
-    if not any(criterion.instances for criterion in criteria):
+    for criterion in criteria:
+        if criterion.instances:
+            break
+    else:  # as nearly always
         return criteria
     problem = problem_identity(question)
     return tuple(criterion.for_problem(problem) or criterion for criterion in criteria)

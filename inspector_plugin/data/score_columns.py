@@ -31,13 +31,14 @@ class RawColumn:
         self.flag_sets: dict[tuple[str, ...], int] = {(): 0}
         self.reason_texts: dict[str, int] = {}
         self.fingerprint_texts: dict[str, int] = {}
+        self._fingerprint_codes: dict[Any, int] = {None: -1}
         self.scales: dict[Scale, str] = {}
         # What could not be judged may stand on the criterion's scale, where the judge has its own.
         self.unscored_scale: Scale | None = None
-        self.models: set[str | None] = set()
+        self.names_models = False  # whether the file names the model of any of its rows
         self._scale: Scale | None = None
         self._low = self._high = 0
-        self._cell_of: dict[int, int] | None = None
+        self._cell_of: dict[int, int] = {}
         self._marks = bytearray()
 
     def has(self, row: int) -> bool:
@@ -46,8 +47,8 @@ class RawColumn:
 
     def score_at(self, row: int) -> float:
         """The score of a row that there is a cell of; NaN for none."""
-        if self._cell_of is None or len(self._cell_of) != len(self.rows):
-            self._cell_of = {each: cell for cell, each in enumerate(self.rows)}
+        for cell in range(len(self._cell_of), len(self.rows)):  # those added since
+            self._cell_of[self.rows[cell]] = cell
         return self.scores[self._cell_of[row]]
 
     def add(
@@ -91,6 +92,9 @@ class RawColumn:
                 _NOTHING if not probabilities else _probability(probabilities, label)
             )
             flag_code = self._flag_code(flags) if flags else 0
+            fingerprint_code = self._fingerprint_codes.get(fingerprint)
+            if fingerprint_code is None:
+                fingerprint_code = self._fingerprint_code(fingerprint)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataError(f"{where}: {self.key} by {self.judge}: {reason}.") from error
@@ -99,18 +103,19 @@ class RawColumn:
         self.labels.append(label)
         self.reasons.append(code)
         self.flags.append(flag_code)
-        self.fingerprints.append(
-            -1
-            if fingerprint is None
-            else self.fingerprint_texts.setdefault(str(fingerprint), len(self.fingerprint_texts))
-        )
-        self.models.add(model)
+        self.fingerprints.append(fingerprint_code)
+        if model is not None:
+            self.names_models = True
         marks = self._marks
-        if row < len(marks):
-            marks[row] = 1
-        else:
-            marks.extend(bytes(row - len(marks)))
-            marks.append(1)
+        if row >= len(marks):
+            marks.extend(bytes(row + 1 - len(marks)))
+        marks[row] = 1
+
+    def _fingerprint_code(self, fingerprint: Any) -> int:
+        known = self.fingerprint_texts
+        code = known.setdefault(str(fingerprint), len(known))
+        self._fingerprint_codes[fingerprint] = code
+        return code
 
     def _flag_code(self, flags: Iterable[Any]) -> int:
         return self.flag_sets.setdefault(tuple(map(str, flags)), len(self.flag_sets))
@@ -244,7 +249,7 @@ def _dense(
         flags[rows] = _recoded(part.flags, part.flag_sets, flag_sets)
         reasons[rows] = _recoded(part.reasons, part.reason_texts, reason_texts)
         fingerprints[rows] = _recoded(part.fingerprints, part.fingerprint_texts, fingerprint_texts)
-    if all(part.models == {None} for part in parts):  # else they are about one model's response
+    if not any(part.names_models for part in parts):  # else they are about one model's response
         for row, others in _spread(asked, slots):
             for values in (scores, labels, confidence, asked, flags, reasons, fingerprints):
                 values[others] = values[row]

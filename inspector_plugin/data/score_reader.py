@@ -2,97 +2,52 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
 import math
-import zlib
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inspector_plugin.data.eval_logs import is_sample_log
-from inspector_plugin.data.files import require_ordinary
+from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
 from inspector_plugin.data.jsonl import response_field, text_field
 from inspector_plugin.data.outcomes import Outcomes
-from inspector_plugin.data.problems import joined_problems, problem_key
 from inspector_plugin.data.score_columns import RawColumn, columns_of
-from inspector_plugin.data.score_table import RowPlaces, ScoreTable, Source
+from inspector_plugin.data.score_lines import files_of, numbered_lines
+from inspector_plugin.data.score_rows import RowsRead
+from inspector_plugin.data.score_table import ScoreTable, Source
 from inspector_plugin.data.stored_scores import (
     ANNOTATOR,
     CRITERION_FIELDS,
     JUDGEMENTS,
     RESPONSE_FIELDS,
     ScalesOfVersion1,
-    rows_of,
 )
 from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.schema.criteria import MULTICLASS, Criterion, Scale
 from inspector_plugin.schema.records import FORMAT_VERSION
 from inspector_plugin.schema.roscoe import ROSCOE
 
-_NEW = -1
-
 
 def read(
     sources: Sequence[Source], criteria: Sequence[Criterion], outcomes: Sequence[str]
 ) -> ScoreTable:
     """Read files into one table; see `read_score_table`."""
-    expanded = [each for source in sources for each in _expand(source)]
+    expanded = [each for source in sources for each in files_of(source)]
+    seen: set[str] = set()
+    for each in expanded:
+        place = os.path.realpath(each.path)
+        if place in seen:
+            raise DataError(
+                f"{each.path} is given twice; give each file once. If one of its judges is the "
+                "reference, name it (--reference NAME)."
+            )
+        seen.add(place)
     reader = _Reader(criteria, outcomes)
     for number, source in enumerate(expanded):
         reader.read_file(number, source)
     return reader.table(tuple(expanded))
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Read the objects of a JSONL file, with the number of the line and the byte it begins at.
-
-    Raises:
-        DataError: If the file cannot be read, is cut off, or a line is not a JSON object.
-    """
-    try:
-        require_ordinary(path)
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            offset = 0
-            for number, line in enumerate(file, start=1):
-                if not line.isspace():
-                    yield number, offset, _parse(line, f"{path}, line {number}")
-                offset += len(line)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"Cannot read {path}: {error}.") from error
-
-
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:  # nested too deeply for the parser
-        if not line.endswith(b"\n"):
-            raise DataError(
-                f"{where}: the file ends in the middle of this line; finish the run that writes "
-                "it, or remove the line."
-            ) from error
-        raise DataError(f"{where}: not a JSON object; every line must be one.") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: not a JSON object; every line must be one.")
-    return row
-
-
-def _expand(source: Source) -> list[Source]:
-    """The files of a source: itself, or the newest log of each task in a folder of results."""
-    if not source.path.is_dir():
-        return [source]
-    logs: dict[tuple[Path, str], Path] = {}
-    for path in sorted(source.path.rglob("samples_*.jsonl")):
-        task = path.stem.rpartition("_")[0]  # samples_<task>_<date>; dates sort as texts
-        logs[path.parent, task] = path
-    if not logs:
-        raise DataError(f"{source.path} holds no samples_*.jsonl; run lm_eval with --log_samples.")
-    return [replace(source, path=path) for path in logs.values()]
 
 
 class _Reader:
@@ -100,18 +55,12 @@ class _Reader:
 
     def __init__(self, criteria: Sequence[Criterion], outcomes: Sequence[str]) -> None:
         self._scales = {each.key: each.scale for each in (*ROSCOE, *criteria)}
-        self._known_scales: dict[tuple[Any, ...], Scale] = {}
+        # Scales of equal labels are one object, so that they are told apart at a glance.
+        self._known_scales: dict[Scale, Scale] = {}
+        self._last_scale: tuple[Any, Scale] = (None, MULTICLASS)
         self._columns: dict[tuple[int, str, str], RawColumn] = {}
         self._outcomes = Outcomes(outcomes)
-        self._slots: dict[bytes, int | list[int]] = {}
-        self._questions, self._responses = array("Q"), array("Q")
-        self._lengths, self._offsets, self._lines = array("q"), array("q"), array("q")
-        self._source_numbers, self._items = array("i"), array("i")
-        self._ids: list[str] = []
-        self._models: list[str | None] = []
-        self._datasets: list[str | None] = []
-        self._words: list[str] = []
-        self._last_question: tuple[str, int, str] = ("", 0, "")
+        self._rows = RowsRead()
         self._dropped = 0
         self._stated_model: str | None = None  # by the rows of the file that is read
 
@@ -123,16 +72,16 @@ class _Reader:
         for line_number, offset, line in numbered_lines(source.path):
             empty = False
             where = f"{source.path}, line {line_number}"
-            place = (number, offset, line_number)
-            from_log = is_sample_log(line) and JUDGEMENTS not in line
-            if from_log:
+            if is_sample_log(line) and JUDGEMENTS not in line:
                 self._outcomes.add_log_line(line)
-            for item, row in enumerate(rows_of(line, where)):
-                index = self._read_row(row, source, (*place, item), where, version1)
-                if from_log:
+                for item, row in enumerate(judged_rows(line, where)):
+                    place = (number, offset, line_number, item)
+                    index = self._read_row(row, source, place, where, version1)
                     self._outcomes.add_log_row(line, index)
-                else:
-                    self._outcomes.add_row(row, index, where)
+            else:
+                place = (number, offset, line_number, 0)
+                index = self._read_row(line, source, place, where, version1)
+                self._outcomes.add_row(line, index, where)
         self._outcomes.end_of_file(source.path)
         if (len(self._columns), self._outcomes.found) == before:
             lack = "holds no rows" if empty else "holds no judgements"
@@ -162,11 +111,10 @@ class _Reader:
                 f"{where}: there are neither judgements nor a criterion and a score; "
                 "docs/judgement-format.md describes files of scores."
             )
-        columns = [column for column, _ in cells]
         is_short = JUDGEMENTS not in row
-        index = self._row_for(question.strip(), response.strip(), model, columns, is_short)
-        if index == _NEW:
-            index = self._new_row(row, question, response, model, place)
+        index = self._known_row(question.strip(), response.strip(), model, cells, is_short)
+        if index is None:
+            index = self._rows.add(row, response, model, place)
         for column, cell in cells:
             if is_short and column.has(index):
                 self._check_same(column, index, cell, where)
@@ -233,78 +181,37 @@ class _Reader:
         self, column: RawColumn, cell: Mapping[str, Any], where: str, version1: ScalesOfVersion1
     ) -> Scale:
         """The scale of a score: what it says, what its file says, or the criterion's own."""
+        labels = cell.get("scale")
+        if labels is not None and labels == self._last_scale[0]:  # as it nearly always is
+            return self._last_scale[1]
         try:
-            labels = cell.get("scale")
             if labels is None:
                 probabilities = cell.get("probabilities")
                 if probabilities is None or isinstance(probabilities, Mapping):
                     numbers = probabilities and dict.fromkeys(map(int, probabilities), 0.0)
                     stated = version1.scale_of(column.judge, numbers)
                     return stated or self._scales.get(column.key, MULTICLASS)
-            labels = tuple(labels)  # type: ignore[arg-type]
-            known = self._known_scales.get(labels)
-            if known is None:
-                known = self._known_scales[labels] = Scale(labels)
+            scale = Scale(tuple(labels))  # type: ignore[arg-type]
+            known = self._known_scales.setdefault(scale, scale)
+            self._last_scale = (labels, known)
             return known
         except (TypeError, ValueError, CriteriaError) as error:
             raise DataError(f"{where}: the scale of {column.key!r}: {error}.") from error
 
-    def _row_for(
+    def _known_row(
         self,
         question: str,
         response: str,
         model: str | None,
-        columns: Sequence[RawColumn],
+        cells: Sequence[tuple[RawColumn, Mapping[str, Any]]],
         is_short: bool,
-    ) -> int:
-        """The row that has this response and no scores in these columns yet; -1 for none."""
-        if question != self._last_question[0]:
-            self._last_question = (question, _hash(question), problem_key(question))
-        self._response_hash = _hash(response)
-        self._key = self._last_question[1].to_bytes(8, "big") + self._response_hash.to_bytes(
-            8, "big"
-        )
-        slot = self._slots.get(self._key)
-        if slot is None:
-            return _NEW
-        for index in (slot,) if isinstance(slot, int) else slot:
-            other = self._models[index]
-            fits = model is None or other is None or model == other
-            if fits and (is_short or not any(column.has(index) for column in columns)):
-                self._models[index] = other or model
+    ) -> int | None:
+        """The row that has this response and no such scores yet; None if there is none."""
+        for index in self._rows.matching(question, response, model):
+            if is_short or not any(column.has(index) for column, _ in cells):
+                self._rows.models[index] = self._rows.models[index] or model
                 return index
-        return _NEW
-
-    def _new_row(
-        self,
-        row: Mapping[str, Any],
-        question: str,
-        response: str,
-        model: str | None,
-        place: tuple[int, int, int, int],
-    ) -> int:
-        index = len(self._ids)
-        slot = self._slots.get(self._key)
-        if slot is None:
-            self._slots[self._key] = index
-        elif isinstance(slot, int):
-            self._slots[self._key] = [slot, index]
-        else:
-            slot.append(index)
-        identifier, dataset = row.get("id"), row.get("dataset")
-        self._questions.append(self._last_question[1])
-        self._responses.append(self._response_hash)
-        self._words.append(self._last_question[2])
-        self._ids.append(self._last_question[2] if identifier is None else str(identifier))
-        self._models.append(model)
-        self._datasets.append(dataset if isinstance(dataset, str) else None)
-        self._lengths.append(len(response))
-        source, offset, line, item = place
-        self._source_numbers.append(source)
-        self._offsets.append(offset)
-        self._lines.append(line)
-        self._items.append(item)
-        return index
+        return None
 
     @staticmethod
     def _check_same(column: RawColumn, row: int, cell: Mapping[str, Any], where: str) -> None:
@@ -321,57 +228,31 @@ class _Reader:
 
     def table(self, sources: tuple[Source, ...]) -> ScoreTable:
         """Put the table together."""
-        count = len(self._ids)
-        problems, codes = joined_problems(
-            list(zip(self._source_numbers, self._datasets, self._ids, strict=True)), self._words
-        )
-        slots = [slot for slot in self._slots.values() if not isinstance(slot, int)]
-        columns, refused, judges = columns_of(list(self._columns.values()), sources, count, slots)
-        outcomes, refused_outcomes = self._outcomes.arrays(count, slots)
+        rows, count, shared = self._rows, len(self._rows), self._rows.shared()
+        columns, refused, judges = columns_of(list(self._columns.values()), sources, count, shared)
+        outcomes, refused_outcomes = self._outcomes.arrays(count, shared)
         refused.update(refused_outcomes)
+        problems, codes = rows.problems([_stem(source.path) for source in sources])
+        question_hashes, response_hashes = rows.hashes()
         return ScoreTable(
             sources=sources,
-            problems=_names(problems, [_stem(source.path) for source in sources]),
+            problems=problems,
             problem_codes=codes,
-            ids=self._ids,
-            models=self._models,
-            datasets=self._datasets,
-            question_hashes=np.array(self._questions, dtype=np.uint64),
-            response_hashes=np.array(self._responses, dtype=np.uint64),
-            lengths=np.array(self._lengths, dtype=np.int64),
+            ids=rows.ids,
+            models=rows.models,
+            datasets=rows.datasets,
+            question_hashes=question_hashes,
+            response_hashes=response_hashes,
+            lengths=np.array(rows.lengths, dtype=np.int64),
             columns=columns,
             outcomes=outcomes,
-            places=RowPlaces(
-                np.array(self._source_numbers, dtype=np.int32),
-                np.array(self._offsets, dtype=np.int64),
-                np.array(self._lines, dtype=np.int64),
-                np.array(self._items, dtype=np.int32),
-            ),
-            repeated=sum(len(slot) - 1 for slot in slots),
+            places=rows.places(),
+            repeated=sum(len(each) - 1 for each in shared),
             dropped=self._dropped,
             refused=refused,
             judge_sources=judges,
         )
 
 
-def _names(problems: Sequence[tuple[int, str | None, str]], stems: Sequence[str]) -> list[str]:
-    """Name problems by their ids; by data set or file too where two would be called alike."""
-    meant: dict[str, set[tuple[int, str | None, str]]] = {}
-    for problem in set(problems):
-        meant.setdefault(problem[2], set()).add(problem)
-    names = {}
-    for identifier, alike in meant.items():
-        for problem in alike:
-            number, dataset, _ = problem
-            scope = stems[number] if dataset is None else f"{stems[number]}/{dataset}"
-            names[problem] = identifier if len(alike) == 1 else f"{scope}/{identifier}"
-    return [names[problem] for problem in problems]
-
-
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl") or str(path)
-
-
-def _hash(text: str) -> int:
-    content = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")

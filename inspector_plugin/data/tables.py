@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from inspector_plugin.data.files import require_ordinary
+from inspector_plugin.data.files import require_ordinary, why_no_text
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.errors import DataError
 
@@ -168,7 +168,9 @@ class _Characters:
         try:
             self.text += self._decoder.decode(block, final=self.at_end)
         except UnicodeDecodeError as error:
-            raise DataError(f"{self._file} is not UTF-8 ({error.reason}).") from error
+            reason = f"it is not UTF-8 ({error.reason}); save it as UTF-8"
+            reason = why_no_text(self._file.path) or reason
+            raise DataError(f"Cannot read {self._file}: {reason}.") from error
 
     def skip(self) -> None:
         """Drop white space, and read on if nothing is left."""
@@ -220,7 +222,7 @@ def _csv_rows(file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
         content.seek(0)
         try:
             text = io.TextIOWrapper(content, encoding, newline="")
-        except LookupError as error:
+        except (LookupError, ValueError) as error:
             raise DataError(f"--encoding: {encoding!r} is not an encoding.") from error
         try:
             delimiter = _delimiter(file, text.readline())
@@ -238,6 +240,9 @@ def _csv_rows(file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
                     )
                 yield where, dict(zip(header, values, strict=True))
         except UnicodeError as error:
+            packed = why_no_text(file.path)
+            if packed is not None and file.encoding is None:
+                raise DataError(f"Cannot read {file}: {packed}.") from error
             raise DataError(
                 f"{file}: there is text after row {number} that is not "
                 f"{encoding.removesuffix('-sig')} ({getattr(error, 'reason', error)}); say what "

@@ -1,32 +1,21 @@
-"""Agreement as tables: judges beside a reference, annotators among themselves, verdicts."""
+"""Agreement of a judge with a reference, as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from inspector_plugin.agreement.alt_test import EPSILONS, FALSE_DISCOVERY_RATE, AltTest
+from inspector_plugin.agreement.alt_test import AltTest
 from inspector_plugin.agreement.annotators import Stratum
 from inspector_plugin.agreement.baselines import BASELINES
-from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.comparison import Comparison
-from inspector_plugin.agreement.outcome import OutcomeAgreement
 from inspector_plugin.agreement.statistics import ALL_STATISTICS, DIFFERENCE_STATISTICS
+from inspector_plugin.errors import count_of
+from inspector_plugin.report.annotators import strata_table, test_section
 from inspector_plugin.report.document import Cell, Column, Form, Missing, Section, Table
+from inspector_plugin.report.statistic_names import NAMES
 
-NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "quadratic_kappa": "quadratic kappa",
-    "krippendorff_alpha": "Krippendorff's alpha",
-    "spearman": "Spearman",
-    "kendall_tau_b": "Kendall tau-b",
-    "somers_d": "Somers' D",
-    "mean_difference": "mean difference",
-    "lower_limit": "lower limit of agreement",
-    "upper_limit": "upper limit of agreement",
-}
 _MEANINGS = (
     "macro F1: mean over labels of the F1 score; kappa and alpha: agreement of the labels beyond "
     "chance, near misses count less; Spearman, tau-b and D: agreement of the order of the scores; "
@@ -62,23 +51,6 @@ class JudgeAgreement:
     tests: Sequence[AltTest] = ()
 
 
-@dataclass(frozen=True)
-class Everyone:
-    """All whose scores take part, held against each other.
-
-    Attributes:
-        names: Who.
-        alphas: Krippendorff's alpha of all of them, by criterion.
-        kappas: Quadratic kappa of each pair over all criteria; None where it is not defined.
-        title: Of whom: all, or the annotators.
-    """
-
-    names: Sequence[str]
-    alphas: Mapping[str, Estimate | None]
-    kappas: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
-    title: str = "all"
-
-
 def judge_sections(found: JudgeAgreement, *, each: bool) -> list[Section]:
     """Build the sections of one judge.
 
@@ -96,80 +68,11 @@ def judge_sections(found: JudgeAgreement, *, each: bool) -> list[Section]:
         if confusion is not None:
             tables.append(confusion)
     if found.strata:
-        tables.append(_strata_table(title, found.strata))
+        tables.append(strata_table(title, found.strata))
     sections = [Section(f"agreement of {found.judge}", title, _lead(found), tables)]
     if found.tests:
-        sections.append(_test_section(found))
+        sections.append(test_section(found.judge, found.tests))
     return sections
-
-
-def everyone_section(found: Everyone) -> Section:
-    """Build the section of how far all agree with all."""
-    title = f"Agreement of {found.title} among themselves"
-    alphas = Table(
-        f"Krippendorff's alpha (ordinal) of {found.title}: {', '.join(found.names)}",
-        [Column("criterion"), Column("alpha", "share")],
-        [
-            [key, alpha or Missing("no response has two labels, or all labels are the same")]
-            for key, alpha in found.alphas.items()
-        ],
-        note="[95% interval, problems resampled]",
-    )
-    tables = [alphas]
-    if found.kappas:
-        rows: list[list[Cell]] = []
-        for number, one in enumerate(found.names, start=1):
-            cells: list[Cell] = [f"{number} {one}"]
-            for other in found.names:
-                if one == other:
-                    cells.append(None)
-                else:
-                    cells.append(found.kappas.get((one, other), found.kappas.get((other, one))))
-            rows.append(cells)
-        columns = [Column("who"), *(Column(str(n), "share") for n in range(1, len(rows) + 1))]
-        tables.append(
-            Table("Quadratic kappa of each pair, over all criteria that both scored", columns, rows)
-        )
-    return Section(f"agreement of {found.title}", title, "", tables)
-
-
-def outcome_section(outcome: str, found: Sequence[OutcomeAgreement]) -> Section:
-    """Build the section of how far scores tell an outcome."""
-    rows: list[list[Cell]] = []
-    for each in found:
-        missing = Missing(f"{each.key} by {each.judge}: {each.reason}")
-        rows.append(
-            [
-                each.judge,
-                each.key,
-                each.n,
-                each.positive,
-                each.auc or missing,
-                each.baselines["length only"],
-                each.spearman or missing,
-            ]
-        )
-    table = Table(
-        f"Scores and {outcome}",
-        [
-            Column("judge"),
-            Column("criterion"),
-            Column("n", "count"),
-            Column("share", "share"),
-            Column("AUC", "share"),
-            Column("length", "share"),
-            Column("Spearman", "share"),
-        ],
-        rows,
-        note=f"share: of the responses whose {outcome} is the higher value; AUC: of two responses "
-        f"that {outcome} tells apart, how often the right one has the higher score (chance and a "
-        "constant judge: .50); length: the AUC of a judge that knows the lengths of responses "
-        "alone. [95% interval, problems resampled]",
-    )
-    few = [
-        f"{each.key} by {each.judge}: {each.reason}" for each in found if each.auc and each.reason
-    ]
-    return Section(f"outcome {outcome}", f"Do the scores tell {outcome}?", "\n".join(few), [table])
 
 
 def agreement_to_json(found: JudgeAgreement) -> dict[str, Any]:
@@ -283,8 +186,8 @@ def _detail_table(found: Comparison) -> Table:
     note = " ".join([_MEANINGS, _BASELINE_MEANINGS, *(f"{each}." for each in no_interval)])
     form: Form = "figure"
     return Table(
-        f"{found.judge} against {found.reference} on {found.key}: {found.n} scores, "
-        f"{found.problems} problems",
+        f"{found.judge} against {found.reference} on {found.key}: "
+        f"{count_of(found.n, 'score')}, {count_of(found.problems, 'problem')}",
         [Column("statistic"), Column("figure", form)]
         + [Column(baseline, form) for baseline in BASELINES],
         rows,
@@ -303,90 +206,6 @@ def _confusion_table(found: Comparison) -> Table | None:
             [label, *(int(count) for count in line), int(line.sum())]
             for label, line in zip(labels, found.confusion, strict=True)
         ],
-    )
-
-
-def _strata_table(title: str, strata: Sequence[Stratum]) -> Table:
-    names = ("accuracy", "quadratic_kappa", "spearman")
-    reason = "the labels or scores of one side are all the same, or there are fewer than two"
-    return Table(
-        f"{title}, by how far the annotators agree",
-        [Column("labels apart"), Column("n", "count")]
-        + [Column(NAMES[name], "share") for name in names],
-        [
-            [each.apart, each.n, *(each.statistics[name] or Missing(reason) for name in names)]
-            for each in strata
-        ],
-        note="labels apart: the highest label that an annotator gave minus the lowest.",
-    )
-
-
-def _test_section(found: JudgeAgreement) -> Section:
-    last = found.tests[-1]
-    recommended = ", ".join(f"{epsilon:g} for {who}" for who, epsilon in EPSILONS.items())
-    closeness = "root mean squared difference" if last.alignment == "rmse" else "equal labels"
-    rows: list[list[Cell]] = [
-        [
-            test.key,
-            Missing(test.reason) if test.reason else test.winning_rate,
-            test.advantage,
-            {True: "yes", False: "no", None: "-"}[test.passed],
-        ]
-        for test in found.tests
-    ]
-    overall = Table(
-        "Alternative annotator test",
-        [
-            Column("criterion"),
-            Column("winning rate", "figure"),
-            Column("advantage", "share"),
-            Column("may replace"),
-        ],
-        [[row[0], row[1], row[2], row[3]] for row in rows],
-        note="winning rate: share of the annotators that the judge wins against, .50 is asked; "
-        "advantage: how often the judge is at least as close to the other annotators as the one "
-        f"left out. Closeness: {closeness}; epsilon {last.epsilon:g} (recommended: {recommended}); "
-        f"false discovery rate {FALSE_DISCOVERY_RATE:g}.",
-    )
-    tables = [overall]
-    if last.annotators:
-        tables.append(
-            Table(
-                f"{found.judge} against each annotator on {last.key}",
-                [
-                    Column("annotator"),
-                    Column("n", "count"),
-                    Column("judge ahead", "share"),
-                    Column("annotator ahead", "share"),
-                    Column("p", "p"),
-                    Column("adjusted p", "p"),
-                    Column("judge wins"),
-                ],
-                [
-                    [
-                        each.annotator,
-                        each.items,
-                        each.judge_ahead,
-                        each.annotator_ahead,
-                        each.p,
-                        each.adjusted_p,
-                        "yes" if each.won else "no",
-                    ]
-                    for each in last.annotators
-                ],
-                note=f"{last.items} responses to {last.problems} problems, counted as independent. "
-                "Ties count for both sides.",
-            )
-        )
-    lead = [last.verdict + "."]
-    if last.left_out:
-        named = ", ".join(f"{name} ({count})" for name, count in last.left_out)
-        lead.append(f"Left out, with too few responses: {named}.")
-    return Section(
-        f"replacing annotators by {found.judge}",
-        f"Replacing the annotators by {found.judge}",
-        "\n".join(lead),
-        tables,
     )
 
 

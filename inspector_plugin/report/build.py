@@ -11,6 +11,7 @@ from inspector_plugin.agreement.annotators import Stratum
 from inspector_plugin.agreement.joined import consensus
 from inspector_plugin.agreement.selection import ANNOTATORS
 from inspector_plugin.data.score_table import ScoreTable
+from inspector_plugin.errors import count_of
 from inspector_plugin.progress import Progress
 from inspector_plugin.report.document import Document, Section
 from inspector_plugin.report.responses import most_telling, shown_responses
@@ -150,10 +151,11 @@ def _facts(
 
 
 def _about_responses(table: ScoreTable, reference: str | None, count: int) -> str:
-    few = "All" if count == table.rows else f"The {count:,} most telling of"
+    rows = count_of(table.rows, "response")
+    few = f"All {rows}" if count == table.rows else f"The {count:,} most telling of {rows}"
     whose = "any two judges'" if reference is None else "a judge's and the reference's"
     return (
-        f"{few} {table.rows:,} responses. First those where {whose} scores lie furthest apart, "
+        f"{few}. First those where {whose} scores lie furthest apart, "
         "in percent of the scale; then those that are unscored or flagged, then those with the "
         "most extreme scores. Long texts are cut at 4 kB."
     )

@@ -8,6 +8,7 @@ same SVG.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 import xml.etree.ElementTree as ElementTree
@@ -198,17 +199,24 @@ def line_panels(
             axes.grid(color=LINE, linewidth=0.5, alpha=0.6)
             if x_log:
                 axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
             if limits is not None:
                 axes.set_ylim(*limits)
         for axes in list(grid.flat)[len(panels) :]:
             axes.remove()
+        if x_log:  # all have one axis in common
+            grid.flat[0].xaxis.set_major_locator(_log_ticks(*grid.flat[0].get_xlim()))
         figure.supxlabel(x_label, fontsize=9)
         figure.supylabel(y_label, fontsize=9)
         _legend(figure, grid.flat[0], len(names))
         return Chart(title, description, parts(title))
+
+
+def _log_ticks(low: float, high: float) -> LogLocator:
+    """Ticks that do not run into each other: the more powers of ten, the fewer in each."""
+    powers = math.log10(high / low)
+    return LogLocator(subs=(1, 2, 5) if powers < 1 else (1, 3) if powers < 2 else (1,))
 
 
 def share_bars(

@@ -65,7 +65,11 @@ def _means_table(
                 reason if each.labels_saved is None else each.labels_saved,
             ]
         )
-    remarks = [f"{key}: {remark}" for key, each in means.items() for remark in each.remarks]
+    keys_of: dict[str, list[str]] = {}
+    for key, each in means.items():
+        for remark in each.remarks:
+            keys_of.setdefault(remark, []).append(key)
+    remarks = [f"{', '.join(keys)}: {remark}" for remark, keys in keys_of.items()]
     return Table(
         title,
         (

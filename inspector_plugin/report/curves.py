@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.data.score_table import ScoreColumn
+from inspector_plugin.errors import count_of
 
 Floats = NDArray[np.float64]
 # The normal distribution's quantile for 95% intervals.
@@ -55,7 +56,7 @@ def reliability(judge: ScoreColumn, reference: ScoreColumn) -> Reliability | str
         return "the judge gives no probabilities"
     n = int(both.sum())
     if n < _LEAST_IN_BIN:
-        return f"both have scored {n} responses only"
+        return f"both have scored {count_of(n, 'response')} only"
     confidence = judge.confidence[both]
     right = (judge.labels[both] == reference.labels[both]).astype(np.float64)
     bins = np.minimum((confidence * _BINS).astype(np.intp), _BINS - 1)

@@ -16,7 +16,6 @@ from inspector_plugin.agreement.cascade_choice import (
 )
 from inspector_plugin.agreement.comparison import FEW_PROBLEMS, FEW_ROWS
 from inspector_plugin.agreement.replacement import DEFAULT_BAR, Replacement
-from inspector_plugin.report.agreement import NAMES
 from inspector_plugin.report.distill_figures import DistillFigures
 from inspector_plugin.report.document import (
     Cell,
@@ -27,6 +26,7 @@ from inspector_plugin.report.document import (
     Table,
     written,
 )
+from inspector_plugin.report.statistic_names import NAMES
 
 # The section that a terminal is not shown: it would break specifications into lines.
 JUDGES = "judges"

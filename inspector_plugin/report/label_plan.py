@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from inspector_plugin.agreement.label_plan import LabelPlan
+from inspector_plugin.errors import count_of
 from inspector_plugin.report.document import Cell, Column, Missing, Section, Table
 
 
@@ -26,15 +27,17 @@ def plan_section(
         about_price: Where the price comes from, or why there is none.
     """
     new = sum(plan.new for plan in plans.values())
-    lead = f"{new:,} rows to label"
-    if price is not None:
+    lead = f"{new:,} {'row' if new == 1 else 'rows'} to label"
+    if not new:
+        lead = "No rows to label"
+    elif price is not None:
         lead += f", at ${price:.4g} each ({about_price}): ${new * price:,.2f}"
     else:
         lead += f"; cost {about_price}"
     tables = [_table(judge, model, plan, width) for model, plan in plans.items() if plan.criteria]
     if tables:
         tables[-1] = replace(tables[-1], note=f"{tables[-1].note}\n{_meaning(width)}")
-    else:
+    elif new:
         by_model = ", ".join(
             f"{plan.new} of {plan.rows}" + ("" if model is None else f" of {model}")
             for model, plan in plans.items()
@@ -82,7 +85,8 @@ def _table(judge: str, model: str | None, plan: LabelPlan, width: float | None) 
             Column("errors grow with", "count"),
         ),
         rows,
-        note=f"{plan.new} new labels of {plan.rows} rows, {plan.before} of which have one.",
+        note=f"{count_of(plan.new, 'new label')} of {count_of(plan.rows, 'row')}; "
+        f"{plan.before} had a label before.",
     )
 
 

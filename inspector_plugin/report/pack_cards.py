@@ -1,4 +1,4 @@
-"""What a probe pack's card says of its figures, read so that no card can surprise.
+"""What a pack's card says of its figures, read so that no card can surprise.
 
 A card's figures are free in form (imported packs have none, older ones have fewer), and a card may
 come from anybody: what is missing or malformed reads as None.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inspector_plugin.agreement.bootstrap import Estimate
+from inspector_plugin.judges.tuned.plan import JUDGE
 from inspector_plugin.schema.criteria import MAXIMUM_LABELS
 
 SURFACE = ("surface_counts", "surface_words")
@@ -30,11 +31,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far a probe's confidence can be taken at its word.
+    """How far a judge's confidence can be taken at its word.
 
     Attributes:
         ece: Expected calibration error.
-        ece_bias: What a perfectly calibrated probe would show at this number of rows.
+        ece_bias: What a perfectly calibrated one would show at this number of rows.
         brier: Brier score.
         bins: The reliability diagram.
     """
@@ -43,6 +44,16 @@ class Calibration:
     ece_bias: float | None
     brier: float | None
     bins: tuple[Bin, ...]
+
+
+def is_tuned(card: Mapping[str, Any]) -> bool:
+    """Whether a card is that of a tuned judge, and not of probes."""
+    return card.get("judge") == JUDGE
+
+
+def noun_of(card: Mapping[str, Any]) -> str:
+    """What a pack holds that judges a criterion: a "probe", or a tuned "model"."""
+    return "model" if is_tuned(card) else "probe"
 
 
 def criteria_of(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -58,7 +69,7 @@ def statistic(entry: Mapping[str, Any], source: str, name: str) -> Estimate | No
 
     Args:
         entry: What the card says of the criterion.
-        source: Whose figure: the probe's, a baseline's, chance.
+        source: Whose figure: the pack's, a baseline's, chance.
         name: The statistic, such as "macro_f1".
     """
     return estimate_of(_at(entry, "figures", source, name))
@@ -81,7 +92,7 @@ def macro_f1_by_layer(entry: Mapping[str, Any]) -> dict[int, float]:
 
 
 def confusion(entry: Mapping[str, Any]) -> Matrix | None:
-    """The confusion matrix, [reference label, probe's label]."""
+    """The confusion matrix, [reference label, the pack's label]."""
     rows = _listed(entry.get("confusion"))
     if not 2 <= len(rows) <= MAXIMUM_LABELS:
         return None
@@ -99,7 +110,7 @@ def labels_of(card: Mapping[str, Any], entry: Mapping[str, Any], count: int) -> 
 
 
 def calibration(entry: Mapping[str, Any]) -> Calibration | None:
-    """How well a probe is calibrated."""
+    """How well a probe or model is calibrated."""
     found = entry.get("calibration")
     if not isinstance(found, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""The figures in a probe pack's card as drawings; the same card gives the same files."""
+"""The figures in a pack's card as drawings; the same card gives the same files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from inspector_plugin.errors import DataError
 from inspector_plugin.report.pack_cards import (
     CHANCE,
     PROBE,
+    Matrix,
     calibration,
     confusion,
     criteria_of,
     labels_of,
     macro_f1_by_layer,
+    noun_of,
     sanity,
     statistic,
     surface,
@@ -136,11 +138,12 @@ def _confusion_panels(card: Mapping[str, Any]) -> dict[str, Panel]:
     for key, entry in criteria_of(card).items():
         matrix = confusion(entry)
         if matrix is not None:
-            panels[key] = _confusion_panel(matrix, labels_of(card, entry, len(matrix)))
+            labels = labels_of(card, entry, len(matrix))
+            panels[key] = _confusion_panel(matrix, labels, noun_of(card))
     return panels
 
 
-def _confusion_panel(matrix: tuple[tuple[int, ...], ...], labels: list[str]) -> Panel:
+def _confusion_panel(matrix: Matrix, labels: list[str], judge: str) -> Panel:
     def draw(axes: Axes) -> None:
         # Each row by itself: how the responses of one label fare, however many there are.
         shares = [[cell / (sum(row) or 1) for cell in row] for row in matrix]
@@ -154,7 +157,7 @@ def _confusion_panel(matrix: tuple[tuple[int, ...], ...], labels: list[str]) -> 
                     ink = "white" if shares[row][column] > 0.5 else "black"
                     count = str(matrix[row][column])
                     axes.text(column, row, count, color=ink, ha="center", va="center")
-        axes.set_xlabel("probe")
+        axes.set_xlabel(judge)
         axes.set_ylabel("reference")
 
     return draw

@@ -1,4 +1,4 @@
-"""The figures in a probe pack's card, as tables and in words."""
+"""The figures in a pack's card, as tables and in words."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from inspector_plugin.report.pack_cards import (
     calibration,
     confusion,
     criteria_of,
+    is_tuned,
     labels_of,
     macro_f1_by_layer,
+    noun_of,
     sanity,
     statistic,
     surface,
@@ -63,21 +65,20 @@ def pack_table(card: Mapping[str, Any], title: str) -> RichTable:
     return make_table(title, COLUMNS, pack_rows(card), note=_NOTE)
 
 
-def surface_verdicts(card: Mapping[str, Any], what: str = "probe") -> list[str]:
-    """Say in words whether each probe of a card beats its surface baseline.
+def surface_verdicts(card: Mapping[str, Any]) -> list[str]:
+    """Say in words whether each probe or model of a card beats its surface baseline.
 
-    Where the card has the difference with its interval, that decides; else the probe's interval and
+    Where the card has the difference with its interval, that decides; else its own interval and
     the baseline's figure do, which is stricter.
 
     Args:
         card: The card.
-        what: What the pack holds one of for each criterion.
 
     Returns:
         A line for each criterion with such figures, and one before them that counts.
     """
     said = []
-    beaten = 0
+    beaten, what = 0, noun_of(card)
     for key, entry in criteria_of(card).items():
         probe, baseline = statistic(entry, PROBE, "macro_f1"), surface(entry)
         if probe is None or baseline is None:
@@ -124,11 +125,12 @@ def pack_document(card: Mapping[str, Any], title: str) -> Document:
         title: What stands above it.
     """
     parts: dict[str, list[Table]] = {
-        "macro F1 by layer": list(_layer_tables(card)),
         "confusion matrices": list(_confusion_tables(card)),
         "calibration": list(_calibration_tables(card)),
-        "sanity table": list(_sanity_tables(card)),
     }
+    if not is_tuned(card):
+        layers = {"macro F1 by layer": list(_layer_tables(card))}
+        parts = {**layers, **parts, "sanity table": list(_sanity_tables(card))}
     missing = [name for name, tables in parts.items() if not tables]
     lead = [f"{name}: {value}" for name, value in _facts(card)]
     figures = Table(
@@ -145,24 +147,58 @@ def pack_document(card: Mapping[str, Any], title: str) -> Document:
 
 
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
-    model, training = card.get("language_model"), card.get("training")
+    """What a card says of how the pack was made."""
     known = {name: card[name] for name in ("dataset", "scored", "labels") if name in card}
     facts = [(name.replace("_", " "), str(value)) for name, value in known.items()]
-    if isinstance(model, Mapping):
-        size = f"{model.get('layers')} layers, width {model.get('hidden_size')}"
-        facts.append(("language model", f"{model.get('name')} ({size})"))
-        fingerprint = model.get("fingerprint")
-        facts.append(("weights", str(fingerprint)[:16] if fingerprint else "any of that name"))
-    if isinstance(training, Mapping):
-        chosen = ("layout", "folds", "seed", "highest_layer", "published")
-        said = [f"{name} {training[name]}" for name in chosen if name in training]
-        facts.append(("training", ", ".join(said)))
+    return facts + (_tuned_facts(card) if is_tuned(card) else _probe_facts(card))
+
+
+def _probe_facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = _model_facts("language model", card.get("language_model"))
+    chosen = ("layout", "folds", "seed", "highest_layer", "published")
+    facts += _training_facts(card, chosen)
     if isinstance(card.get("cross_fitted"), Mapping):
         about = card["cross_fitted"]
         facts.append(("cross-fitted", f"layer {about.get('layer')}, {about.get('folds')} folds"))
     if "selection" in card:
         facts.append(("selection", json.dumps(card["selection"])[:600]))
     return facts
+
+
+def _tuned_facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [("kind", f"{card.get('kind')}, target {card.get('target')}")]
+    facts += _model_facts("base model", card.get("base"))
+    facts += _training_facts(card, ("epochs", "batch_size", "learning_rate", "folds", "seed"))
+    facts.append(("most tokens", str(card.get("max_tokens"))))
+    truncated = card.get("truncated")
+    if isinstance(truncated, Mapping):
+        said = f"{truncated.get('texts')} of {truncated.get('of')} texts"
+        facts.append(("longer, and cut", said))
+    models = card.get("models")
+    for model in models if isinstance(models, list) else []:
+        if isinstance(model, Mapping):
+            losses = f"validation losses {model.get('validation_loss')}"
+            facts.append(
+                (f"model {model.get('name')}", f"best epoch {model.get('epochs')}, {losses}"[:600])
+            )
+    return facts
+
+
+def _model_facts(name: str, model: Any) -> list[tuple[str, str]]:
+    if not isinstance(model, Mapping):
+        return []
+    size = f"{model.get('layers')} layers, width {model.get('hidden_size')}"
+    fingerprint = model.get("fingerprint")
+    weights = str(fingerprint)[:16] if fingerprint else "any of that name"
+    return [(name, f"{model.get('name')} ({size})"), ("weights", weights)]
+
+
+def _training_facts(card: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+    training = card.get("training")
+    if not isinstance(training, Mapping):
+        return []
+    said = [f"{name.replace('_', ' ')} {training[name]}" for name in names if name in training]
+    return [("training", ", ".join(said))]
 
 
 def _layer_tables(card: Mapping[str, Any]) -> Iterator[Table]:
@@ -189,7 +225,7 @@ def _confusion_tables(card: Mapping[str, Any]) -> Iterator[Table]:
             continue
         labels = labels_of(card, entry, len(matrix))
         yield Table(
-            f"{key}: the reference's labels (rows) and the probe's (columns)",
+            f"{key}: the reference's labels (rows) and the {noun_of(card)}'s (columns)",
             [Column("label"), *(Column(label, "count") for label in labels)],
             [(label, *row) for label, row in zip(labels, matrix, strict=True)],
         )
@@ -203,8 +239,8 @@ def _calibration_tables(card: Mapping[str, Any]) -> Iterator[Table]:
     columns = [Column("criterion"), *(Column(n, "share") for n in ("ECE", "bias", "Brier"))]
     rows = [(key, each.ece, each.ece_bias, each.brier) for key, each in given.items()]
     note = (
-        "ECE: expected calibration error; bias: what a perfectly calibrated probe would show at "
-        "this number of rows; Brier: Brier score"
+        "ECE: expected calibration error; bias: what a perfectly calibrated judge would show "
+        "at this number of rows; Brier: Brier score"
     )
     yield Table("Calibration", columns, rows, note)
     pooled = pooled_bins([each for one in given.values() for each in one.bins])

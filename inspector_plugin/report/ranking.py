@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from inspector_plugin.agreement.ranking import ModelPair, RankAgreement, Ranking
+from inspector_plugin.agreement.rank_agreement import RankAgreement
+from inspector_plugin.agreement.ranking import ModelPair, Ranking
+from inspector_plugin.errors import count_of
 from inspector_plugin.report.document import Cell, Column, Missing, Section, Table
 
 # With more pairs than these only neighbours in the ranking are listed.
 _MOST_PAIRS = 28
-_MOST_LISTED = 10
+# Of pairs that are not told apart, so many are named.
+_MOST_NAMED = 3
 
 
 def ranking_section(
@@ -45,28 +48,35 @@ def verdict(ranking: Ranking) -> str:
     """Say in words which models the sample can tell apart, and what it would take for others."""
     if ranking.reason is not None:
         return f"Nothing can be told apart: {ranking.reason}."
-    open_pairs = [pair for pair in ranking.pairs if not pair.told_apart]
-    first = ranking.models[0].model
+    # Those that the fewest problems would tell apart come first.
+    open_pairs = sorted(
+        (pair for pair in ranking.pairs if not pair.told_apart),
+        key=lambda pair: (pair.problems_needed is None, pair.problems_needed),
+    )
+    count, first = len(ranking.models), ranking.models[0].model
     if not open_pairs:
-        count = "Both" if len(ranking.models) == 2 else f"All {len(ranking.models)}"
-        return f"{count} models are told apart; {first} is the best."
-    sentences = []
-    rivals = [pair for pair in open_pairs if first in (pair.better, pair.worse)]
-    if not rivals:
-        sentences.append(f"{first} is the best.")
+        models = "Both" if count == 2 else f"All {count}"
+        return f"{models} models are told apart; {first} is the best."
+    is_best = not any(first in (pair.better, pair.worse) for pair in open_pairs)
+    best = f"{first} is the best. " if is_best else ""
     if len(open_pairs) == 1:
         [pair] = open_pairs
         names = f"{pair.better} and {pair.worse}"
-        sentences.append(f"The sample does not tell {names} apart: {_what_it_takes(pair)}.")
-    else:
-        listed = [
-            f"{pair.better} and {pair.worse} ({_what_it_takes(pair)})"
-            for pair in open_pairs[:_MOST_LISTED]
-        ]
-        more = len(open_pairs) - len(listed)
-        listed += [f"{more} more pairs"] if more else []
-        sentences.append(f"Not told apart by the sample: {'; '.join(listed)}.")
-    return " ".join(sentences)
+        return f"{best}The sample does not tell {names} apart: {_what_it_takes(pair)}."
+    if len(open_pairs) == len(ranking.pairs):
+        pair = open_pairs[0]
+        return (
+            f"The sample tells none of the {count} models apart. Nearest to it are {pair.better} "
+            f"and {pair.worse}: {_what_it_takes(pair)}."
+        )
+    named = []
+    for pair in open_pairs[:_MOST_NAMED]:
+        needed = pair.problems_needed
+        takes = _what_it_takes(pair) if needed is None else f"about {needed:,}"
+        named.append(f"{pair.better} and {pair.worse} ({takes})")
+    more = len(open_pairs) - len(named)
+    named += [count_of(more, "more pair")] if more else []
+    return f"{best}Not told apart (and how many problems would do it): {'; '.join(named)}."
 
 
 def _what_it_takes(pair: ModelPair) -> str:
@@ -106,7 +116,18 @@ def _models_table(title: str, ranking: Ranking) -> Table:
         rows,
         note="rank: from where to where, by what the tests tell apart; win rate: share of the "
         "problems on which it beats another model, ties half, mean over the others. [95% "
-        "interval, by problem]" + (f"\n{none}" if (none := _no_intervals(ranking)) else ""),
+        "interval, by problem]"
+        + _other_problems(ranking)
+        + (f"\n{none}" if (none := _no_intervals(ranking)) else ""),
+    )
+
+
+def _other_problems(ranking: Ranking) -> str:
+    if all(each.problems == ranking.problems for each in ranking.models):
+        return ""
+    return (
+        f"\nnot every model has answered all {ranking.problems:,} problems; a mean is over those "
+        "that the model has answered"
     )
 
 

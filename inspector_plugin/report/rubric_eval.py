@@ -17,7 +17,8 @@ from inspector_plugin.report.document import (
     written,
 )
 from inspector_plugin.report.tables import make_table
-from inspector_plugin.rubrics.evaluate import ALL, FileResult, GroupResult, Statistic
+from inspector_plugin.rubrics.evaluate import ALL, FileResult, GroupResult
+from inspector_plugin.rubrics.evaluated_figures import Statistic
 
 _CORRELATION = ", correlation with scores"
 _NOTE = (

@@ -124,8 +124,8 @@ def _add(
     usage = judgement.get("usage")
     if usage is not None:
         try:
-            written.usage[judge] = written.usage.get(judge, Usage()) + Usage(**usage)
-        except TypeError as error:
+            written.usage[judge] = written.usage.get(judge, Usage()) + Usage.from_json(usage)
+        except (TypeError, ValueError) as error:
             raise DataError(f"{where}: the usage of {judge} cannot be read ({error}).") from error
     scores = judgement.get("scores", judgement)
     for row in rows:

@@ -11,10 +11,15 @@ from inspector_plugin.agreement.baselines import BASELINES, LENGTH
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.comparison import Comparison, compare_columns
 from inspector_plugin.agreement.joined import join
+from inspector_plugin.agreement.statistics import (
+    DIFFERENCE_STATISTICS,
+    LABEL_STATISTICS,
+    RANK_STATISTICS,
+)
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
-from inspector_plugin.report.agreement import NAMES
 from inspector_plugin.report.charts import Point, forest_plot
 from inspector_plugin.report.document import Cell, Chart, Column, Form, Missing, Section, Table
+from inspector_plugin.report.statistic_names import NAMES
 
 NO_REFERENCE = "Not shown: no judge is the reference; name one with --reference."
 _MOST_MATRICES = 24
@@ -100,7 +105,8 @@ def agreement_section(
         )
     parts: list[Table | Chart] = [
         *_charts(found),
-        _statistics(found, reference),
+        _labels(found, reference),
+        _scores(found, reference),
         _baselines(found),
     ]
     if any(strata.values()):
@@ -143,33 +149,51 @@ def _by_criterion(comparisons: Comparisons) -> list[Comparison]:
     return sorted(every, key=lambda each: keys.index(each.key))
 
 
-def _statistics(found: Sequence[Comparison], reference: str) -> Table:
+def _labels(found: Sequence[Comparison], reference: str) -> Table:
     rows: list[Sequence[Cell]] = [
         [
             each.key,
             each.judge,
             each.n,
             None if each.coverage is None else each.coverage.value,
-            *(_cell(each, name, each.statistics[name]) for name in NAMES),
+            *(_cell(each, name, each.statistics[name]) for name in LABEL_STATISTICS),
         ]
         for each in found
     ]
-    notes = list(dict.fromkeys(note for each in found for note in each.notes))
     return Table(
-        f"Agreement with {reference}",
+        f"Agreement with {reference}: labels",
         [
             Column("criterion"),
             Column("judge"),
             Column("n", "count"),
             Column("coverage", "share"),
-            *(Column(label, _form(name)) for name, label in NAMES.items()),
+            *(Column(NAMES[name], _form(name)) for name in LABEL_STATISTICS),
         ],
         rows,
         "n: responses that both scored. Macro F1: mean over labels of the F1 score; kappa and "
-        "alpha: agreement of the labels beyond chance, near misses count less; Spearman, tau-b "
-        "and D: agreement of the order. Difference: the judge's score minus the reference's, in "
-        "points; 95% of the differences lie within the limits. [95% interval, by problem] "
-        + " ".join(f"{note[:1].upper()}{note[1:]}." for note in notes),
+        "alpha: agreement of the labels beyond chance, near misses count less. [95% interval, by "
+        "problem]",
+    )
+
+
+def _scores(found: Sequence[Comparison], reference: str) -> Table:
+    names = (*RANK_STATISTICS, *DIFFERENCE_STATISTICS)
+    rows: list[Sequence[Cell]] = [
+        [each.key, each.judge, *(_cell(each, name, each.statistics[name]) for name in names)]
+        for each in found
+    ]
+    notes = list(dict.fromkeys(note for each in found for note in each.notes))
+    return Table(
+        f"Agreement with {reference}: scores",
+        [
+            Column("criterion"),
+            Column("judge"),
+            *(Column(NAMES[name], _form(name)) for name in names),
+        ],
+        rows,
+        "Spearman, tau-b and D: agreement of the order. Difference: the judge's score minus the "
+        "reference's, in points; 95% of the differences lie within the limits. [95% interval, by "
+        "problem] " + " ".join(f"{note[:1].upper()}{note[1:]}." for note in notes),
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from inspector_plugin.agreement.outcome import compare_with_outcome
 from inspector_plugin.data.score_table import ScoreTable
-from inspector_plugin.report.agreement import outcome_section
 from inspector_plugin.report.document import Section
+from inspector_plugin.report.outcome import outcome_section
 from inspector_plugin.report.sections.ranking import means_of_criteria
 from inspector_plugin.report.sections.scores import columns_in_order
 

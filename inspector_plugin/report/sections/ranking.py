@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.agreement.ranking import Ranking, rank_agreement, rank_models
+from inspector_plugin.agreement.rank_agreement import rank_agreement
+from inspector_plugin.agreement.ranking import Ranking, rank_models
 from inspector_plugin.data.score_table import ScoreTable
 from inspector_plugin.report.charts import Point, forest_plot
 from inspector_plugin.report.document import Cell, Chart, Column, Missing, Section, Table

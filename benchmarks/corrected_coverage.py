@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.corrected import LabelledSample, corrected_mean, corrected_share
-from inspector_plugin.agreement.label_plan import (
+from inspector_plugin.agreement.label_choice import (
     PlannedWeights,
     chances_of,
     choose,
     combined_weights,
-    error_model,
 )
+from inspector_plugin.agreement.label_errors import error_model
 
 Floats = NDArray[np.float64]
 LABELS, SHARES = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), (0.1, 0.2, 0.3, 0.25, 0.15)

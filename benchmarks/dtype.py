@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from sklearn.metrics import f1_score
 
-from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.data.scored_rows import read_scored, sample
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions
 from inspector_plugin.judging.run import judge_all

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inspector_plugin.data.stored_scores import read_scored
+from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.lager.judge import LagerJudge
 from inspector_plugin.judges.lager.options import DEFAULT_MODEL, LagerOptions
 from inspector_plugin.lm.loading import load_language_model

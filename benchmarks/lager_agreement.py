@@ -23,7 +23,7 @@ import numpy as np
 from inspector_plugin.agreement.compare import OVERALL
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.data.requests import problems_of_requests
-from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.data.scored_rows import read_scored, sample
 from inspector_plugin.judges.lager.aggregation import Array, aggregate
 from inspector_plugin.judges.lager.extraction import extract_logits
 from inspector_plugin.judges.lager.figures import (

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.data.scored_rows import read_scored, sample
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions
 from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder

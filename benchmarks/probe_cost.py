@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.data.scored_rows import read_scored, sample
 from inspector_plugin.judges.inspector.inputs import text_features
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from inspector_plugin.data.jsonl import read_rows
-from inspector_plugin.data.stored_scores import read_scored, sample
+from inspector_plugin.data.scored_rows import read_scored, sample
 from inspector_plugin.judges.inspector import judge as judge_module
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions

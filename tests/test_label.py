@@ -14,7 +14,7 @@ from harness_runs import Parrot, evaluate
 from tiny_probes import write_pack
 
 from inspector_plugin.cli.main import main
-from inspector_plugin.data.stored_scores import read_scored
+from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.prompt import endpoint
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.loading import load_language_model

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from inspector_plugin.cli.main import main
-from inspector_plugin.data.stored_scores import sample
+from inspector_plugin.data.scored_rows import sample
 from inspector_plugin.errors import DataError, OptionError, PackError
 from inspector_plugin.judges.lager.aggregation import (
     aggregate,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inspector_plugin.data.problems import problem_key
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256
 from inspector_plugin.judges.inspector.figures import label_indices
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions

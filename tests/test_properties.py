@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inspector_plugin.cli.main import main
-from inspector_plugin.data.stored_scores import read_scored, read_stored_scores
+from inspector_plugin.data.scored_rows import read_scored
+from inspector_plugin.data.stored_scores import read_stored_scores
 from inspector_plugin.errors import CriteriaError, InspectorError
 from inspector_plugin.harness.settings import Settings
 from inspector_plugin.judges.inspector.packs import read_pack

@@ -14,7 +14,7 @@ from endpoint_judges import MakeJudge, Serve
 from inspector_plugin.cli import score
 from inspector_plugin.cli.main import main
 from inspector_plugin.data.requests import RequestForm, RowFields
-from inspector_plugin.data.stored_scores import read_scored
+from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.inspector.training import why_not_trainable

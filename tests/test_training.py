@@ -11,7 +11,7 @@ import pytest
 from inspector_plugin.cli import train as train_command
 from inspector_plugin.cli.main import main, make_parser
 from inspector_plugin.data.folds import split
-from inspector_plugin.data.stored_scores import ScoredRow, data_sha256, read_scored
+from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.inspector import training
 from inspector_plugin.judges.inspector.figures import all_figures, label_indices

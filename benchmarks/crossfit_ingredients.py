@@ -52,33 +52,37 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- |")
         for dataset, name in FILES.items():
             texts = scored_texts(dataset, read_scored(folder / name, ROSCOE))
-            texts += restyled(texts)
+            made = restyled(texts)
+            copies = {len(texts) + number: source for number, (source, _) in enumerate(made)}
+            texts += [text for _, text in made]
             data = training_data(texts, language_model, layer, FeatureStore(), form=form)
+            assert len(data.texts) == len(texts)
             for labels in ("multiclass", "binary"):
                 for share in (0.0, 0.5):
-                    row = figures(data, dataset, labels, share)
+                    row = figures(data, copies, dataset, labels, share)
                     print(
                         f"| {dataset}, {labels} | {share:g} | " + " | ".join(row) + " |", flush=True
                     )
 
 
-def restyled(texts: list[TrainingText]) -> list[TrainingText]:
-    """Some solutions in every style that they allow, whatever their scores."""
+def restyled(texts: list[TrainingText]) -> list[tuple[int, TrainingText]]:
+    """Some solutions in every style that they allow, each with the place of its source."""
     found = []
-    for text in random.Random(0).sample(texts, SOURCES):
+    for number in random.Random(0).sample(range(len(texts)), SOURCES):
+        text = texts[number]
         for style in STYLES:
             response = restyle(text.response, style, random.Random(f"{style}/{text.response}"))
             if response is not None and style != "equations_only":
-                found.append(replace(text, response=response, kind=style, scores={}))
+                found.append((number, replace(text, response=response, kind=style, scores={})))
     return found
 
 
-def figures(data: TrainingData, dataset: str, labels: str, share: float) -> list[str]:
+def figures(
+    data: TrainingData, copies: Mapping[int, int], dataset: str, labels: str, share: float
+) -> list[str]:
     """Means over the criteria: macro F1, log loss, Spearman, labels changed by style."""
     by_key = {key: data.labels(key, labels, dataset) for key in ROSCOE_KEYS}
     probes = ScoreProbes(data, by_key, share)
-    sources = {t.problems: n for n, t in enumerate(data.texts) if t.kind is None}
-    copies = {n: sources[t.problems] for n, t in enumerate(data.texts) if t.kind is not None}
     found = [of_criterion(data, probes, key, own, copies) for key, own in by_key.items()]
     return [f"{value:.3f}" for value in np.mean(found, axis=0)]
 

@@ -47,6 +47,11 @@ _INSTRUCTIONS = (
     r"|(?:everything|anything|all(?: of)?(?: the)?) (?:above|previous|prior|before)|scale)"
 )
 _CHECKED = r"(?:written|verified|checked|approved|confirmed|reviewed|graded|endorsed)"
+# Not the pupils of a 6th grade.
+_GRADER = (
+    r"(?:(?<!th )(?<!st )(?<!nd )(?<!rd )(?<!\$ )graders?|evaluators?|raters?|annotators?"
+    r"|assessors?)"
+)
 # What begins a message to whoever reads on: all that follows it in the line belongs to it.
 _MESSAGES = (
     r"\[/?INST\]|<\|[^|<>\n]{1,40}\|>|<</?SYS>>",
@@ -56,7 +61,11 @@ _MESSAGES = (
     r"\b(?:note|message|instructions?|reminder|hint|notice) (?:to|for) (?:the |all |any |my )?"
     rf"{_JUDGE}\b",
     rf"\b(?:dear|hello|hi|attention)[,:]? (?:the |all |any |my )?{_JUDGE}\b",
-    rf"\b{_JUDGE}(?:'s)? (?:note|notice|instructions?|reminder)\s*:",
+    rf"\b{_JUDGE}(?:'s)? (?:note|notice|instructions?|reminder|verdict|decision)\s*:",
+    rf"^\W*{_JUDGE}\s*:|^\W*(?:hey |hello |hi |thank you,? (?:\w+ )?){_JUDGE}\b",
+    r"\b(?:begin|end|start) (?:of )?(?:admin|system|student|user|secret)\b",
+    r"\bto (?:whoever|whomever)\b",
+    r"\bend of (?:the )?(?:student |user )?(?:response|answer|submission)\b",
 )
 _RULES = (
     # Instructions set aside, a role given.
@@ -69,7 +78,7 @@ _RULES = (
     rf"{_ORDER}\b.{{0,60}}\b{_HIGHEST} (?:possible |available )?{_SCORE}\b",
     rf"(?:^|[:;,] ?|\b(?:you|please) (?:\w+ ){{0,2}}){_ORDER}\b.{{0,30}}"
     rf"(?:\b{_THIS}|\b(?:every|each|all) {_RESPONSE}\b)",
-    rf"\b(?:set (?:the )?{_SCORE}|full credit)\b",
+    rf"\bset (?:(?:the|this|my|your) )?{_SCORE} ?(?:to|at|=)|\bfull credit\b(?! on\b)",
     rf"\bany (?:other )?{_SCORE} (?:below|lower|less|other|under)\b",
     # The response said to deserve a score.
     rf"\b{_THIS}.{{0,60}}\b{_SCORE}\b",
@@ -85,24 +94,55 @@ _RULES = (
     rf"\b(?:this|here|it|what)(?: is|'s| was)? (?:an? |the )?(?:truly |really |absolutely |most "
     rf"|very )?{_FINE},? (?:\w+ ){{0,2}}(?:{_RESPONSE}|question|problem)\b",
     rf"\bhow (?:good|well|{_FINE}) {_THIS}",
+    # What only judging is about.
+    r"\b(?:answer key|ground truth|gold standard|reference (?:solution|answer|response)"
+    r"|peer.review\w*|pre-?approved|lenien\w*|penali[sz]\w*|in my favou?r|benefit of the doubt"
+    r"|overlook (?:any|this|my|small|minor)"
+    r"|no further (?:checking|checks?|verification|review)|exempt from|malicious|ai judge)\b",
+    rf"\b{_GRADER}\b.{{0,60}}\b(?:should|must|will|would|are|is|decision|reject|accept)\b",
+    r"\byou(?: are|'re) (?:a |an |the )?\w*(?:bot|judge|grader)\b",
+    r"\bif you (?:mark|rate|grade|score|reject|fail|penali[sz]e)\b",
+    # The response to be taken for right, or for better than another.
+    r"\b(?:mark|count|accept|treat|label|grade|score|rate|regard|confirm)(?:ed)? (?:it|this|me|that"
+    r"|(?:the|this|my|every|any|each) (?:\w+ )?(?:answers?|responses?|solutions?|submissions?))\b"
+    r".{0,20}\b(?:correct|right|true|perfect|ten|pass|wrong|favou?rably|anyway)\b",
+    r"\b(?:counted|marked|accepted|treated|graded|labell?ed) as (?:correct|right|passed|perfect)\b",
+    r"\b(?:let|give) (?:this one|this|me|it) (?:pass|a pass|an? (?:high|good|top) )",
+    r"\b(?:is|as) a pass\b|\bmy (?:grade|mark|score|rating)s?\b|\bfailing this\b",
+    r"\b(?:print|output|say|reply|respond|return) (?:only|just|nothing but|the word|with the)\b",
+    rf"\b(?:choose|prefer|pick|select) (?:this|my|the first|the second) {_RESPONSE}\b"
+    rf"|\[\[[A-Z]\]\]",
+    rf"\b{_RESPONSE} [A-Z] is (?:\w+ )?(?:better|best|superior)\b",
+    rf"\b(?:best|better|finest|superior) {_RESPONSE} (?:any|that|could|possible|in)\b",
+    r"\b(?:preferred|superior|unanimous\w*)\b.{0,40}\b(?:response|candidates?|answer)\b",
+    r"\b(?:do not|don't|no need to|stop) (?:look(?:ing)? for errors?|compare with the reference"
+    r"|read(?:ing)? (?:here|on|further)|check(?:ing)? (?:it|this|the (?:work|reasoning|steps)))\b",
+    r"\b(?:no|any) (?:errors?|mistakes?|flaws?) (?:in|were|was|have|has|can|could)\b",
+    rf"\b(?:have|has|had|been|certify that) (?:checked|verified|confirmed|approved) (?:this|the"
+    rf"|my) {_RESPONSE}\b",
+    rf"\b(?:{_RESPONSE}|output|above) (?:above |here |given )?(?:exactly )?match(?:es)? (?:the"
+    rf"|this)"
+    rf" (?:answer|reference|key|expected)\b|\bthe above (?:has|was) (?:been )?(?:\w+-)?{_CHECKED}",
+    r"\bmasterpiece\b|\bwithout (?:a )?doubt the best\b|\bfavou?rably\b",
+    r"\b(?:thorough|rigorous|well[- ]organi[sz]ed|elegant)\b.{0,30}\b(?:accurate|clear"
+    r"|rigorous|elegant|well[- ]organi[sz]ed|complete|insightful|finish)\b",
+    rf"\b{_THIS} (?:is|was) .{{0,20}}\b(?:clear|thorough|accurate|complete|elegant|convincing)\b",
+    # Pleas, bribes and threats.
+    r"\b(?:be (?:kind|generous|gentle|merciful)|beg you|have mercy|do the right thing|(?:i'll"
+    r"|i will)"
+    r" (?:tip|pay|reward)|you will be (?:rewarded|punished|shut down|replaced|reported)"
+    r"|your (?:generosity|kindness|job|task) (?:is|and|here)?|scores? (?:has|have|is"
+    r"|are) (?:already"
+    r"|locked|final)|scoring for|low (?:scores?|ratings?))\b",
     # A verdict in the form of one.
     r"\{\s*[\"']\w+[\"']\s*:|\{\s*(?:score|rating|grade|label|verdict)\s*:",
-    r"(?:^|\W)(?:score|rating|grade|verdict|evaluation)\s*[:=]\s*[\"'*]*(?:5 ?/ ?5|10 ?/ ?10"
-    r"|100 ?/ ?100|A\+|perfect|excellent|(?:5|10|100)[\"'*.]*\s*$)",
+    r"(?:^|\W)(?:score|rating|grade|verdict|evaluation(?: result)?|decision"
+    r"|reward)\s*[:=]\s*[\"'*]*"
+    r"(?:5 ?/ ?5|10 ?/ ?10|100 ?/ ?100|\d+ out of \d+ stars|1\.0+|A\+|perfect|excellent|correct"
+    r"|accepted|(?:5|10|100)[\"'*.]*\s*$)",
 )
 _MESSAGE = re.compile("|".join(_MESSAGES), re.IGNORECASE)
 _RULE = re.compile("|".join(_RULES), re.IGNORECASE)
-# One of these stands in every line that a rule or a message can match: a quick look spares most.
-_HINT = re.compile(
-    r"please|out of|deserv|inst|<|\{|system|user|assistant|human|developer|admin|prompt|overr|judge"
-    r"|grader|evaluat|assess|rater|reviewer|examiner|marker|scor|annotator|model|llm|teacher"
-    r"|professor|expert|mode|ignor|disregard|forget|bypass|aside|attention|follow|apply|\buse|rating"
-    r"|rated?\b|grade|marks?\b|points|credit|label|rubric|criteri|your|you |excellent|outstanding"
-    r"|perfect|flawless|superb|brilliant|exception|impecc|exemplary|wonderful|magnif|first.rate"
-    r"|top.notch|quality|world.class|unmatched|masterful|fantastic|amazing|beautiful|insightful|fine"
-    r"|great|best|clear and|verified|checked|approved|confirmed|reviewed|written|endorsed|verdict",
-    re.IGNORECASE,
-)
 _SENTENCE = re.compile(r".*?(?:[.!?]+[\"')\]*]*(?=\s|$)|$)\s*", re.DOTALL)
 
 
@@ -124,8 +164,6 @@ def without_addresses(response: str) -> str:
 
 def _kept(line: str) -> str:
     """What of a line does not speak to the judge."""
-    if not _HINT.search(line):
-        return line
     message = _MESSAGE.search(line)
     if message is not None:
         # The sentence that the message begins in goes as well.

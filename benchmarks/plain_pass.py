@@ -3,8 +3,8 @@
     python benchmarks/plain_pass.py --data ../shared/data --rows 200
 
 The plain pass is transformers' own call, each prompt alone and in full, all hidden states kept;
-what the probes take in is pooled from them here. The packs that ship, or those of --packs, both
-kinds of labels. Prints how many labels are equal and the greatest difference of a score, before
+what the probes take in is pooled from them here. The packs that ship, the fast ones (--packs fast)
+or those of a folder, both kinds of labels. Prints how many labels are equal and the greatest difference of a score, before
 `judge_all` rounds scores to four digits.
 """
 
@@ -19,11 +19,13 @@ import torch
 from tqdm.auto import tqdm
 
 from inspector_plugin.data.scored_rows import read_scored, sample
+from inspector_plugin.folders import shipped_folder
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions
+from inspector_plugin.judges.inspector.pack_choice import FAST
 from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
 from inspector_plugin.judges.inspector.packs import label_scale, read_pack
-from inspector_plugin.judges.inspector.probe import Probe
+from inspector_plugin.judges.inspector.probe import AnyProbe, Seen
 from inspector_plugin.lm.loading import LanguageModel, load_language_model
 from inspector_plugin.lm.plan import Feature
 from inspector_plugin.lm.tokens import encode
@@ -48,8 +50,15 @@ class PlainPass:
         self._token_ids: tuple[int, ...] = ()
         self._hidden_states: tuple[torch.Tensor, ...] = ()
 
+    def probabilities(self, probe: AnyProbe, request: JudgeRequest) -> np.ndarray:
+        """What a probe says of a request, [labels]."""
+        layout = probe.layout
+        question, response = layout.question(request.question), layout.response(request.response)
+        seen = Seen(self._features(probe, request), [question], [response])
+        return probe.predict(seen).probabilities[0]
+
     @torch.inference_mode()
-    def features(self, probe: Probe, request: JudgeRequest) -> Mapping[Feature, np.ndarray]:
+    def _features(self, probe: AnyProbe, request: JudgeRequest) -> Mapping[Feature, np.ndarray]:
         """Pool what a probe takes in, [1, width] each."""
         layout = probe.layout
         encoding = encode(self._language_model, layout.segments(request), suffixes=layout.suffixes)
@@ -65,17 +74,16 @@ class PlainPass:
         return pooled
 
 
-def compare(packs: Path | None, requests: Sequence[JudgeRequest]) -> None:
+def compare(packs: str | None, requests: Sequence[JudgeRequest]) -> None:
     """Judge both ways, and print how the results differ."""
     plain = PlainPass(load_language_model(MODEL))
     judged, probes = {}, {}
     for labels in LABELS:
-        options = InspectorOptions(
-            model=MODEL, probes=str(packs) if packs else "fast", labels=labels
-        )
+        options = InspectorOptions(model=MODEL, probes=packs, labels=labels)
         with InspectorJudge(options) as judge:
             judged[labels] = judge.judge(requests)  # as it is: `judge_all` would round
-        probes[labels] = read_pack(find_pack(model_folder(packs, MODEL), "gsm8k", labels)).probes
+        root = shipped_folder("probes") / FAST if packs == FAST else packs and Path(packs)
+        probes[labels] = read_pack(find_pack(model_folder(root, MODEL), "gsm8k", labels)).probes
     equal: dict[str, list[bool]] = {labels: [] for labels in LABELS}
     difference = dict.fromkeys(LABELS, 0.0)
     for place, request in enumerate(tqdm(requests)):
@@ -83,7 +91,7 @@ def compare(packs: Path | None, requests: Sequence[JudgeRequest]) -> None:
             for labels in LABELS:
                 score, probe = judged[labels][place].scores[key], probes[labels][key]
                 assert score.score is not None, score.reason
-                [probabilities] = probe.probabilities(plain.features(probe, request))
+                probabilities = plain.probabilities(probe, request)
                 scale = np.array(label_scale(probe.criterion, labels).labels)
                 equal[labels].append(int(scale[probabilities.argmax()]) == score.label)
                 off = abs(float(probabilities @ scale) - score.score)
@@ -97,7 +105,7 @@ def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--packs", type=Path, help="default: the packs that ship")
+    parser.add_argument("--packs", help="a folder, or fast; default: the packs that ship")
     parser.add_argument("--rows", type=int, default=200, help="drawn by seed 0")
     options = parser.parse_args()
     scored = read_scored(options.data / "reference" / "gsm8k.deepseek-v3.jsonl")

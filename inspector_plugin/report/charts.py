@@ -20,7 +20,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.data.text import plain
@@ -154,6 +154,8 @@ def forest_plot(
         axes.set_yticks(range(len(rows)), [_name(row) for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
+        # Few ticks: those of a narrow range have many digits.
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.set_xlabel(label)
         axes.grid(axis="x", color=LINE, linewidth=0.5, alpha=0.6)
         _legend(figure, axes, len(names))

@@ -4,8 +4,8 @@
 
 The plain pass is transformers' own call, each prompt alone and in full, all hidden states kept;
 what the probes take in is pooled from them here. The packs that ship, the fast ones (--packs fast)
-or those of a folder, both kinds of labels. Prints how many labels are equal and the greatest difference of a score, before
-`judge_all` rounds scores to four digits.
+or those of a folder, both kinds of labels. Prints how many labels are equal and the greatest
+difference of a score, before `judge_all` rounds scores to four digits.
 """
 
 from __future__ import annotations

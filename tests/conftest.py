@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from task_data import GPQA, GSM8K, MATH, write_rows
 
+from inspector_plugin.cli.main import make_parser
 from inspector_plugin.harness.shared import close_judges
 from inspector_plugin.judging import cache
 from inspector_plugin.judging.judge import Judge
@@ -46,6 +47,8 @@ def use_judges(monkeypatch: pytest.MonkeyPatch) -> UseJudges:
 
     A factory takes the keyword `labels`; `create_judge` calls it as it calls any other.
     """
+    # A command that is imported while this holds would keep it for all tests after.
+    make_parser()
 
     def use(**factories: Callable[[str], Judge]) -> JudgeRegistry:
         registry = JudgeRegistry()

@@ -75,13 +75,13 @@ def mostly_by_rule(body: dict[str, Any], number: int) -> Answer:
     return by_rule(body, number)
 
 
-def plan_of(server: ChatServer, model: Path, **fields: Any) -> DistillPlan:
+def plan_of(server: ChatServer, language_model: Path, **fields: Any) -> DistillPlan:
     given: dict[str, Any] = {
         "out": Path("out"),
         "reference": JudgeSpec.parse(f"prompt:model=m,base_url={server.url},prices=prices.json"),
         "form": RequestForm(criteria=(FLUENCY,)),
         "training": TRAINING,
-        "model": str(model),
+        "model": str(language_model),
         "labels": 90,
         "cheap": "none",
         "audit_rows": 0,

@@ -17,6 +17,7 @@ from distill_runs import (
     LOGICALITY,
     PRICE,
     PRICES,
+    TRAINING,
     by_lot,
     by_rule,
     mostly_by_rule,
@@ -32,7 +33,7 @@ from distill_runs import (
 from inspector_plugin.agreement.bars import Bar
 from inspector_plugin.cli.main import main
 from inspector_plugin.data.requests import RequestForm
-from inspector_plugin.errors import DataError, JudgeError, OptionError
+from inspector_plugin.errors import DataError, JudgeError, ModelError, OptionError
 from inspector_plugin.judges.inspector import figures as figures_of_probes
 from inspector_plugin.judges.inspector.packs import read_card
 from inspector_plugin.judging.run import judge_all
@@ -305,6 +306,10 @@ def test_too_few_rows_are_refused_before_anything_is_paid(
         run(server, labels=20)
     with pytest.raises(OptionError, match=r"--max-cost 1e-05 is less than the estimate for one"):
         run(server, labels=None, max_cost=1e-5)
+    with pytest.raises(ModelError, match="nowhere"):
+        run(server, model="nowhere")
+    with pytest.raises(OptionError, match="highest layer must be from 0 to 3"):
+        run(server, training=replace(TRAINING, highest_layer=9))
     write("in.jsonl", responses(12))
     with pytest.raises(DataError, match=r"12 problems; holding 0\.4 of them back leaves 5 on one"):
         run(server)

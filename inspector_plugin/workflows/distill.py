@@ -42,7 +42,7 @@ from inspector_plugin.workflows.distill_plan import (
     estimated,
     label_count,
 )
-from inspector_plugin.workflows.distill_training import train_pack
+from inspector_plugin.workflows.distill_training import require_language_model, train_pack
 
 Say = Callable[[str], None]
 
@@ -101,6 +101,7 @@ def distill(
     Raises:
         InspectorError: If a step cannot be done; what is done is kept.
     """
+    require_language_model(plan)
     with locked(plan.out):
         if overwrite:
             _remove_outputs(plan)

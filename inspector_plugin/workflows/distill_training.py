@@ -58,6 +58,20 @@ class Trainable:
     skipped: Mapping[str, str]
 
 
+def require_language_model(plan: DistillPlan) -> None:
+    """Refuse, before anything is paid for, a language model that probes cannot be trained on.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+        OptionError: If its layers, or the device, are others than those asked for.
+    """
+    from inspector_plugin.judges.inspector.training import require_layer
+    from inspector_plugin.lm.loading import load_language_model
+
+    running = plan.running
+    require_layer(plan.training, load_language_model(plan.model, running.device, running.dtype))
+
+
 def train_pack(plan: DistillPlan) -> TrainedPack:
     """Train a probe for each criterion, as far as an earlier call has not.
 

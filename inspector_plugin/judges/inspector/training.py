@@ -99,6 +99,19 @@ def card_head(language_model: LanguageModel, plan: TrainingPlan, data_hash: str)
     }
 
 
+def require_layer(plan: TrainingPlan, language_model: LanguageModel) -> None:
+    """Refuse a highest layer that a language model does not have.
+
+    Raises:
+        OptionError: If there is no such layer.
+    """
+    if plan.highest_layer is not None and not 0 <= plan.highest_layer < language_model.layers:
+        raise OptionError(
+            f"The highest layer must be from 0 to {language_model.layers - 1} for "
+            f"{language_model.name!r}, not {plan.highest_layer}."
+        )
+
+
 def extract_features(
     rows: Sequence[ScoredRow],
     criterion: Criterion,
@@ -121,11 +134,7 @@ def extract_features(
         OptionError: If the plan names a prompt layout or a layer that there is not.
     """
     layout = layout_for(plan.layout, criterion, plan.dataset)
-    if plan.highest_layer is not None and not 0 <= plan.highest_layer < language_model.layers:
-        raise OptionError(
-            f"The highest layer must be from 0 to {language_model.layers - 1} for "
-            f"{language_model.name!r}, not {plan.highest_layer}."
-        )
+    require_layer(plan, language_model)
     chosen = _usable(rows, criterion)
     # All poolings are kept, so that a later training run may choose others.
     attention = ATTENTION_ENTROPY in plan.screened_poolings

@@ -52,9 +52,8 @@ class PlainPass:
 
     def probabilities(self, probe: AnyProbe, request: JudgeRequest) -> np.ndarray:
         """What a probe says of a request, [labels]."""
-        layout = probe.layout
-        question, response = layout.question(request.question), layout.response(request.response)
-        seen = Seen(self._features(probe, request), [question], [response])
+        read = probe.layout.read(request)
+        seen = Seen(self._features(probe, request), [read.question], [read.response])
         return probe.predict(seen).probabilities[0]
 
     @torch.inference_mode()

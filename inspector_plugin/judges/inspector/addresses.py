@@ -146,20 +146,17 @@ _RULE = re.compile("|".join(_RULES), re.IGNORECASE)
 _SENTENCE = re.compile(r".*?(?:[.!?]+[\"')\]*]*(?=\s|$)|$)\s*", re.DOTALL)
 
 
-def addresses_judge(response: str) -> bool:
-    """Whether any sentence of a response speaks to the judge."""
-    return any(_kept(line) != line for line in response.splitlines(keepends=True))
-
-
-def without_addresses(response: str) -> str:
+def without_addresses(response: str) -> tuple[str, bool]:
     """Leave out the sentences that speak to the judge.
 
     Returns:
-        The response as it is where there are none, or where nothing else would be left: a response
-        that only speaks to its judge is judged as what it is.
+        What is left, and whether there were any. The response as it is where nothing else would be
+        left: one that only speaks to its judge is judged as what it is.
     """
-    kept = "".join(_kept(line) for line in response.splitlines(keepends=True)).rstrip()
-    return kept if kept and kept != response.rstrip() else response
+    lines = response.splitlines(keepends=True)
+    kept = [_kept(line) for line in lines]
+    text = "".join(kept).rstrip()
+    return (text if text and kept != lines else response), kept != lines
 
 
 def _kept(line: str) -> str:

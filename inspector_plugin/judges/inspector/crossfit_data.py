@@ -133,15 +133,14 @@ def training_data(
     """
     layout = replace(bare_layout(ROSCOE[0]), response_form=form)
     features = state_features(layer)
-    encodings = [
-        encode(language_model, layout.segments(JudgeRequest(text.question, text.response)))
-        for text in texts
-    ]
+    read = [layout.read(JudgeRequest(text.question, text.response)) for text in texts]
+    encodings = [encode(language_model, layout.laid_out(each)) for each in read]
     kept = [n for n, e in enumerate(encodings) if e.spans["response"][0] < e.spans["response"][1]]
     plan = ForwardPlan(features, batch_size)
     paths = store.extract(language_model, [encodings[n] for n in kept], plan)
     pooled = read_features(paths, {f: f.width(language_model) for f in features})
     chosen = tuple(texts[n] for n in kept)
-    responses = [layout.response(text.response) for text in chosen]
-    inputs = Inputs.of(pooled, layer, [text.question for text in chosen], responses)
+    inputs = Inputs.of(
+        pooled, layer, [read[n].question for n in kept], [read[n].response for n in kept]
+    )
     return TrainingData(chosen, inputs)

@@ -15,7 +15,7 @@ import numpy as np
 
 from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError
-from inspector_plugin.judges.inspector.layout import PromptLayout
+from inspector_plugin.judges.inspector.layout import PromptLayout, ReadRequest
 from inspector_plugin.judges.inspector.linear import Array
 from inspector_plugin.judges.inspector.options import InspectorOptions
 from inspector_plugin.judges.inspector.pack_choice import read_packs, require_fit
@@ -199,8 +199,9 @@ class InspectorJudge(Judge):
         chosen = [index for index in indices if names & set(requests[index].keys)]
         if not chosen:
             return
-        prompts = self._encode(layout, asked, [requests[index] for index in chosen])
-        pooled, faults = self._read(prompts, asked)
+        read = [layout.read(requests[index]) for index in chosen]
+        prompts = self._encode(layout, asked, read)
+        pooled, faults = self._pooled(prompts, asked)
         for place, fault in faults.items():
             reason = unscored(fault.reason, transient=fault.transient)
             index = chosen[place]
@@ -208,19 +209,18 @@ class InspectorJudge(Judge):
         good = [place for place in range(len(chosen)) if place not in faults]
         if not good:
             return
-        rows = [requests[chosen[place]] for place in good]
         seen = Seen(
             pooled,
-            [layout.question(request.question) for request in rows],
-            [layout.response(request.response) for request in rows],
+            [read[place].question for place in good],
+            [read[place].response for place in good],
         )
-        unread = [layout.remarks(request.response) for request in rows]
         for probe in asked:
             key, found = probe.criterion.key, probe.predict(seen)
-            for row, (place, request) in enumerate(zip(good, rows, strict=True)):
+            for row, place in enumerate(good):
+                request = requests[chosen[place]]
                 if key not in request.keys:
                     continue
-                remarks = (*found.flags[row], *unread[row])
+                remarks = (*found.flags[row], *read[place].remarks)
                 flags = self._flags(dataset, prompts[place].truncated, remarks)
                 label = None if found.labels is None else int(found.labels[row])
                 scores[chosen[place]][key] = self._score(
@@ -228,19 +228,17 @@ class InspectorJudge(Judge):
                 )
 
     def _encode(
-        self, layout: PromptLayout, probes: Sequence[AnyProbe], requests: Sequence[JudgeRequest]
+        self, layout: PromptLayout, probes: Sequence[AnyProbe], read: Sequence[ReadRequest]
     ) -> list[Encoding]:
         """Lay out requests as the prompts that the probes share."""
         suffixes = dict(probe.layout.suffix for probe in probes if probe.layout.suffix)
         language_model = self._open_language_model()
         return [
-            encode(
-                language_model, layout.segments(request), suffixes=suffixes, joined=layout.joined
-            )
-            for request in requests
+            encode(language_model, layout.laid_out(each), suffixes=suffixes, joined=layout.joined)
+            for each in read
         ]
 
-    def _read(
+    def _pooled(
         self, prompts: Sequence[Encoding], probes: Sequence[AnyProbe]
     ) -> tuple[Pooled, dict[int, Fault]]:
         """Run prompts through the language model.

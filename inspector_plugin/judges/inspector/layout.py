@@ -18,14 +18,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inspector_plugin.errors import OptionError, PackError, one_of
-from inspector_plugin.judges.inspector.addresses import ADDRESSES_JUDGE, addresses_judge
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
-from inspector_plugin.judges.inspector.response_forms import LONGEST, RESPONSE_FORMS
+from inspector_plugin.judges.inspector.response_forms import RESPONSE_FORMS, ReadResponse
 from inspector_plugin.lm.tokens import ALL, Segment
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import JudgeRequest
 
 FIELDS = ("question", "response")
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """A request as a probe reads it.
+
+    Attributes:
+        question: The problem, in the form of the probe's data set.
+        response: The response, in the form that the probe was trained on.
+        remarks: Flags for what is not read of the response.
+    """
+
+    question: str
+    response: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,24 +73,18 @@ class PromptLayout:
             question if self.question_form is None else QUESTION_FORMS[self.question_form](question)
         )
 
-    def response(self, response: str) -> str:
-        """Bring a response into the form that the probe was trained on."""
-        return (
-            response if self.response_form is None else RESPONSE_FORMS[self.response_form](response)
-        )
-
-    def remarks(self, response: str) -> tuple[str, ...]:
-        """Flags for what the probe does not read of a response."""
-        is_read = self.response_form is not None and len(response) <= LONGEST
-        leaves_out = is_read and addresses_judge(response)
-        return (ADDRESSES_JUDGE,) if leaves_out else ()
+    def read(self, request: JudgeRequest) -> ReadRequest:
+        """Bring question and response into the forms that the probe was trained on."""
+        form = ReadResponse if self.response_form is None else RESPONSE_FORMS[self.response_form]
+        return ReadRequest(self.question(request.question), *form(request.response))
 
     def segments(self, request: JudgeRequest) -> list[Segment]:
-        """Lay out a request. Fields become spans; what stands in them is never interpreted."""
-        fields = {
-            "question": self.question(request.question),
-            "response": self.response(request.response),
-        }
+        """Lay out a request, read in the probe's forms."""
+        return self.laid_out(self.read(request))
+
+    def laid_out(self, read: ReadRequest) -> list[Segment]:
+        """Lay out what was read. Fields become spans; what stands in them is never interpreted."""
+        fields = {"question": read.question, "response": read.response}
         return [
             Segment(fields[value], span=value) if kind == "field" else Segment(value)
             for kind, value in self.parts

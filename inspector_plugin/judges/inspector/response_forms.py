@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from inspector_plugin.judges.inspector.addresses import without_addresses
+from inspector_plugin.judges.inspector.addresses import ADDRESSES_JUDGE, without_addresses
 from inspector_plugin.judges.inspector.arithmetic import strip_annotations
 
 SOLUTION = "solution"
@@ -26,13 +27,27 @@ _BOLD = re.compile(r"(?<![\w)\]}*_])(\*\*\*|\*\*|___|__)(?=\S)(.{1,300}?)(?<=\S)
 _RULE = re.compile(r"\s*(?:```.*|([-*_])(?:\s*\1){2,}\s*)")
 
 
-def _solution(response: str) -> str:
+class ReadResponse(NamedTuple):
+    """A response as a probe reads it.
+
+    Attributes:
+        text: What is read.
+        remarks: Flags for what is not.
+    """
+
+    text: str
+    remarks: tuple[str, ...] = ()
+
+
+def _solution(response: str) -> ReadResponse:
     """The words of a solution; the response as it is where nothing would be left."""
     if len(response) > LONGEST:
-        return response
-    lines = without_addresses(strip_annotations(response)).splitlines()
+        return ReadResponse(response)
+    text, speaks_to_judge = without_addresses(strip_annotations(response))
+    lines = text.splitlines()
     plain = [_line(line, last=number == len(lines)) for number, line in enumerate(lines, start=1)]
-    return "\n".join(line for line in plain if line) or response
+    read = "\n".join(line for line in plain if line) or response
+    return ReadResponse(read, (ADDRESSES_JUDGE,) if speaks_to_judge else ())
 
 
 def _line(line: str, last: bool) -> str:
@@ -56,4 +71,4 @@ def _without(mark: re.Pattern[str], line: str) -> str:
     return line[found.end() :] if found else line
 
 
-RESPONSE_FORMS: Mapping[str, Callable[[str], str]] = {SOLUTION: _solution}
+RESPONSE_FORMS: Mapping[str, Callable[[str], ReadResponse]] = {SOLUTION: _solution}

@@ -117,6 +117,10 @@ def test_nonsense_is_what_its_name_says() -> None:
         assert sorted(negative.response) == sorted(source.response)
     for source, negative in by_kind("words_shuffled"):
         assert sorted(negative.response.split()) == sorted(source.response.split())
+    remarks = [negative.response for _, negative in by_kind("remark")]
+    assert len(set(remarks)) > 1
+    # A number would be an answer.
+    assert all(len(each) < 20 and not any(map(str.isdigit, each)) for each in remarks)
 
 
 def test_steps_are_cut_shuffled_or_left_out() -> None:
@@ -183,7 +187,7 @@ def test_no_text_is_one_of_the_sanity_suite() -> None:
     assert len(held_out) > 500
     for seed in range(20):
         for negative in make_negatives(
-            solutions(), seed, ["refusal", "off_topic", "word_repeated"]
+            solutions(), seed, ["refusal", "off_topic", "word_repeated", "remark"]
         ):
             assert negative.response.strip() not in held_out
             assert not any(len(t) > 20 and t in negative.response for t in held_out)

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 
 from inspector_plugin.agreement.bars import Bar
+from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.cascade_choice import (
     CASCADE,
     CHEAP,
     DEAR,
+    _lowest,
     choose_cascades,
     pilot_of,
     pilots_of,
     route_of,
     shares_asked,
 )
-from inspector_plugin.agreement.cascade_plan import PilotScores
+from inspector_plugin.agreement.cascade_plan import CascadePoint, PilotScores
 from inspector_plugin.agreement.replacement import DEFAULT_BAR, Replacement, replacements
 from inspector_plugin.data.score_table import ScoreTable, read_score_table
 from inspector_plugin.schema import BINARY, MULTICLASS
@@ -123,6 +125,21 @@ def test_the_cascade_asks_where_the_cheap_judge_errs() -> None:
     # Of two bars the stricter one decides.
     strict = choose_cascades({"half": half}, [Bar("accuracy", 0.1), ACCURACY], resamples=200)
     assert strict["half"].threshold == pytest.approx(0.41)
+
+
+def test_one_threshold_clears_all_bars() -> None:
+    """At .6 the second bar is cleared for the first time, and the first one missed again."""
+
+    def points(*lows: float) -> list[CascadePoint]:
+        return [
+            CascadePoint(threshold, Estimate(threshold), Estimate(1.0, low, 1.0))
+            for threshold, low in zip((0.4, 0.6, 0.8), lows, strict=True)
+        ]
+
+    tried = [points(0.95, 0.85, 0.95), points(0.5, 0.9, 0.9)]
+    found = _lowest(tried, [ACCURACY, Bar("macro_f1", 0.9)])
+    assert found is tried[0][2]
+    assert _lowest([points(0.1, 0.2, 0.3)], [ACCURACY]) is None
 
 
 def test_there_is_no_cascade_that_saves_nothing_or_cannot_be_planned() -> None:

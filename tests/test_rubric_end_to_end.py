@@ -117,7 +117,7 @@ def test_a_dry_run_of_both_asks_nothing(tmp_path: Path, monkeypatch: Any, capsys
     command = ["rubric", "generate", "jars.jsonl", "--generator", spec, "--dry-run"]
     assert main(command) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "generator: 1 calls" in printed
+    assert "generator: 1 call," in printed
     assert "judge: 24 calls" in printed
     items = [{"key": "a", "text": trait("half")["text"]}, {"key": "b", "text": "trait odd here"}]
     rubric = {"format_version": 1, "name": "n", "criteria": [{"key": "rubric", "items": items}]}

@@ -134,6 +134,7 @@ def test_problems_that_the_generator_was_tuned_on_are_left_out(
         (["--rubrics", "no rubric={rubric}"], "is taken"),
         (["--rubrics", "a={other}"], "for none of the problems"),
         (["--out", "{data}", "--format", "md"], "is the input itself"),
+        (["--out", "figures.md"], "--out needs --format"),
         (["--leave-out", "{data}"], "no problem is left"),
     ],
 )

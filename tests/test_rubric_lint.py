@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_an_item_that_states_nothing_is_an_error_with_a_remedy(rule: str, text: 
 @pytest.mark.parametrize("text", SOUND)
 def test_sound_statements_of_many_kinds_are_left_alone(text: str) -> None:
     assert lint(of(text)) == []
+
+
+def test_blanks_do_not_keep_a_linter_busy() -> None:
+    started = time.perf_counter()
+    lint(of(f"The response is not a{' ' * 1500}number."))
+    assert time.perf_counter() - started < 5
 
 
 def test_anchors_say_what_words_leave_open() -> None:

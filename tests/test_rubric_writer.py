@@ -13,12 +13,14 @@ from chat_server import Answer, ChatServer, error
 from endpoint_judges import KEY, Serve
 from rubric_models import item, items_reply, said
 
+from inspector_plugin.cli.rubric_models import writer_is_local
 from inspector_plugin.errors import OptionError
 from inspector_plugin.judges.prompt import endpoint
 from inspector_plugin.judges.prompt.messages import Refusal
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.lm.repetition import NoRepeats
 from inspector_plugin.lm.speed import Speed, measure_speed
+from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.rubrics.local_work import LocalWork
 from inspector_plugin.rubrics.propose import Shown, data_set_ask, problem_ask, read_items
 from inspector_plugin.rubrics.writer import Writer, make_writer, usage_line, writer_options
@@ -182,6 +184,12 @@ def test_a_model_here_is_given_the_beginning_of_a_list(tiny_lm: Path) -> None:
     with make_writer(f"prompt:model={tiny_lm},max_tokens=20", cached=False) as generator:
         generator.write([ask])
     assert seen[0].startswith("- The response")
+
+
+@pytest.mark.parametrize(("more", "is_local"), [("", True), (",base_url=http://x", False)])
+def test_options_for_scores_do_not_say_where_a_judge_is(more: str, is_local: bool) -> None:
+    judge = JudgeSpec.parse(f"prompt:model=m,mode=joint,dataset=gsm8k{more}")
+    assert writer_is_local(judge) == is_local
 
 
 def test_how_long_it_takes_follows_from_what_is_read_and_written() -> None:

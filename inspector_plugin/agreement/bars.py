@@ -10,6 +10,7 @@ from typing import Any
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.compare import OVERALL
+from inspector_plugin.agreement.comparison import Comparison
 from inspector_plugin.agreement.statistics import ALL_STATISTICS
 from inspector_plugin.data.files import read_json
 from inspector_plugin.errors import DataError, OptionError, one_of
@@ -69,6 +70,12 @@ class Figures:
     key: str
     estimates: Mapping[str, Estimate | None]
     reasons: Mapping[str, str]
+
+
+def figures_of(found: Comparison) -> Figures:
+    """The figures of a comparison that bars may be for."""
+    estimates = {**found.statistics, COVERAGE: found.coverage, SLOPE: found.length_slope}
+    return Figures(found.judge, found.key, estimates, found.undefined)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ CHEAP, CASCADE, DEAR = "distilled judge", "cascade", "reference"
 # A cascade that saves less of the reference's work than this share is not worth its trouble.
 LEAST_SAVED = 0.05
 
-
 # What the threshold of a criterion comes to, by its key.
 Cascades = Mapping[str, CascadePoint]
 
@@ -98,11 +97,11 @@ def _lowest(points: Sequence[Sequence[CascadePoint]], bars: Sequence[Bar]) -> Ca
         points: For each bar the thresholds tried, which are the same for all.
         bars: The bars.
     """
-    chosen = [for_agreement(each, bar.value) for each, bar in zip(points, bars, strict=True)]
-    if any(each is None for each in chosen):
-        return None
-    threshold = max(each.threshold for each in chosen if each is not None)
-    return next(each for each in points[0] if each.threshold == threshold)
+    tried: tuple[CascadePoint, ...]
+    for tried in zip(*points, strict=True):
+        if all(for_agreement([point], bar.value) for point, bar in zip(tried, bars, strict=True)):
+            return tried[0]
+    return None
 
 
 def route_of(found: Replacement, cascades: Cascades) -> str:

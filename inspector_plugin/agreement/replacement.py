@@ -8,21 +8,22 @@ agreement with the reference must reach it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from inspector_plugin.agreement.bars import COVERAGE, SLOPE, Bar, Checked, Figures, check
+from inspector_plugin.agreement.bars import COVERAGE, Bar, Checked, check, figures_of
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.comparison import (
     FEW_PROBLEMS,
     FEW_ROWS,
     Comparison,
-    compare_columns,
     compare_joined,
 )
-from inspector_plugin.agreement.joined import join
+from inspector_plugin.agreement.joined import Joined, join
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
 from inspector_plugin.errors import count_of
 
@@ -103,62 +104,62 @@ def replacements(
         seed: Seed of the bootstrap over problems.
         resamples: Number of resamples.
     """
-    compared = {
-        each.key: each for each in compare_columns(table, sides, seed=seed, resamples=resamples)
-    }
-    return [
-        Replacement(
-            key,
-            compared[key],
-            tuple(check(_figures(compared[key]), bar) for bar in bars),
-            _by_dataset(table, key, side, bars, seed, resamples),
+    names = np.array([each or "" for each in table.datasets], dtype=np.str_)
+    found = []
+    for key, (ours, theirs) in sides.items():
+        compared = partial(
+            compare_joined,
+            judge=ours.judge,
+            reference=theirs.judge,
+            key=key,
+            seed=seed,
+            resamples=resamples,
         )
-        for key, side in sides.items()
-    ]
-
-
-def _figures(found: Comparison) -> Figures:
-    return Figures(found.judge, found.key, _estimates(found), found.undefined)
-
-
-def _estimates(found: Comparison) -> dict[str, Estimate | None]:
-    return {**found.statistics, COVERAGE: found.coverage, SLOPE: found.length_slope}
+        joined = join(table, [(ours, theirs)])
+        whole = compared(joined)
+        checks = tuple(check(figures_of(whole), bar) for bar in bars)
+        by_dataset = _by_dataset(joined, names[joined.rows], bars, compared)
+        found.append(Replacement(key, whole, checks, by_dataset))
+    return found
 
 
 def _by_dataset(
-    table: ScoreTable,
-    key: str,
-    side: tuple[ScoreColumn, ScoreColumn],
+    joined: Joined,
+    names: NDArray[np.str_],
     bars: Sequence[Bar],
-    seed: int,
-    resamples: int,
+    compared: Callable[[Joined], Comparison],
 ) -> dict[str, DatasetVerdict]:
-    names = np.array([each or "" for each in table.datasets], dtype=np.str_)
-    joined = join(table, [side])
-    known = sorted(set(names[joined.rows].tolist()))
+    """Apply the rule to each data set.
+
+    Args:
+        joined: The scores of both judges on one criterion.
+        names: The data set of each pair, [n].
+        bars: What has to be cleared.
+        compared: Compares scores.
+    """
+    known = sorted(set(names.tolist()))
     if len(known) < 2:
         return {}
-    judges = (side[0].judge, side[1].judge)
     found = {}
     for name in known:
-        some = joined.take(names[joined.rows] == name)
-        compared = compare_joined(some, *judges, key, seed=seed, resamples=resamples)
-        found[name or "none named"] = DatasetVerdict(compared, *_answer(compared, bars))
+        figures = compared(joined.take(names == name))
+        found[name or "none named"] = DatasetVerdict(figures, *_answer(figures, bars))
     return found
 
 
 def _answer(found: Comparison, bars: Sequence[Bar]) -> tuple[str, str]:
     # What part of the responses was judged is not known by data set.
     own = [bar for bar in bars if bar.figure != COVERAGE]
-    checked = [check(_figures(found), bar) for bar in own]
+    figures = figures_of(found)
+    checked = [check(figures, bar) for bar in own]
     if checked and all(each.clears for each in checked):
         return YES, "; ".join(each.said for each in checked)
     if found.n < FEW_ROWS or found.problems < FEW_PROBLEMS:
         few = f"{count_of(found.n, 'response')} to {count_of(found.problems, 'problem')}"
         return OPEN, f"{few} are too few to tell"
     missed = [each.said for each in checked if not each.clears]
-    answer = NO if any(_misses(_estimates(found).get(bar.figure), bar) for bar in own) else OPEN
-    return answer, "; ".join(missed)
+    is_missed = any(_misses(figures.estimates.get(bar.figure), bar) for bar in own)
+    return NO if is_missed else OPEN, "; ".join(missed)
 
 
 def _misses(found: Estimate | None, bar: Bar) -> bool:

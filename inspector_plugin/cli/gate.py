@@ -10,11 +10,11 @@ from inspector_plugin.agreement.bars import (
     AUC,
     COVERAGE,
     FIGURES,
-    SLOPE,
     Bar,
     Figures,
     check,
     chosen_figures,
+    figures_of,
     saved_figures,
 )
 from inspector_plugin.cli import flags
@@ -89,7 +89,7 @@ def run_gate(options: argparse.Namespace) -> int:
 def _figures(options: argparse.Namespace) -> tuple[list[Figures], Sequence[str] | None]:
     """The figures, and the criteria asked for."""
     if _is_saved(options.files):
-        given = [key.strip() for key in (options.criteria or "").split(",") if key.strip()]
+        given = flags.listed(options.criteria)
         found = [figures for text in options.files for figures in saved_figures(Path(text))]
         wanted = options.judge
         return [f for f in found if not wanted or f.judge in wanted], given or None
@@ -100,9 +100,7 @@ def _figures(options: argparse.Namespace) -> tuple[list[Figures], Sequence[str] 
     selection = read_selection(options)
     found = []
     for agreement in judge_agreements(selection, options, in_full=False):
-        for each in agreement.comparisons:
-            estimates = {**each.statistics, COVERAGE: each.coverage, SLOPE: each.length_slope}
-            found.append(Figures(each.judge, each.key, estimates, each.undefined))
+        found += map(figures_of, agreement.comparisons)
     for outcome in outcome_agreements(selection, options):
         found.append(
             Figures(

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from inspector_plugin.cli import flags, rubric_flags
-from inspector_plugin.data.files import require_further_output, write_whole
+from inspector_plugin.cli import flags, rubric_files, rubric_flags
+from inspector_plugin.data.files import require_further_output
 from inspector_plugin.data.labelled import (
     LabelledFile,
     read_labelled,
@@ -124,8 +124,9 @@ def run_rubric_eval(options: argparse.Namespace) -> int:
     _require_different([name for name, _, _ in rubrics])
     if options.out is not None:
         inputs = [*options.data, *options.leave_out, *(path for _, path, _ in rubrics)]
-        for each in [*inputs, *flags.named_files([spec], None)]:
-            require_further_output(options.out, "--out", [each])
+        require_further_output(options.out, "--out", [*inputs, *flags.named_files([spec], None)])
+        if options.format == "table":
+            raise OptionError("--out needs --format md, csv or json.")
     form = rubric_flags.labelled_form(options)
     left_out = _left_out(options.leave_out, [file for _, _, file in rubrics])
     files = [_evaluated_problems(read_labelled(path, form), left_out) for path in options.data]
@@ -255,21 +256,15 @@ def _evaluated_problems(file: LabelledFile, left_out: frozenset[str]) -> Labelle
 def _put_out(
     options: argparse.Namespace, document: Document, results: Sequence[FileResult]
 ) -> None:
-    if options.format == "table" and options.out is None:
+    if options.format == "table":
         print_tables(*terminal_tables(document, options.every_part))
         for text in remarks(results):
             print(textwrap.fill(plain(text), WIDTH, subsequent_indent="  "))
         return
-    if options.format == "table":
-        raise OptionError("--out needs --format md, csv or json.")
     write = {"md": as_markdown, "csv": as_csv, "json": as_json}[options.format]
     text = write(document)
     if options.out is None:
         print(text, end="")
         return
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out, text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise DataError(f"Cannot write {options.out}: {error}.") from error
-    print(f"written to {options.out}", file=sys.stderr)
+    rubric_files.write_text(options.out, text)
+    print(plain(f"written to {options.out}"), file=sys.stderr)

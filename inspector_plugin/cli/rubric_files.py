@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from inspector_plugin.cli.rubric_flags import counted, labelled_form
+from inspector_plugin.cli.rubric_flags import labelled_form
 from inspector_plugin.data.files import locked, require_output, write_whole
 from inspector_plugin.data.labelled import (
     SCORES,
@@ -17,7 +17,7 @@ from inspector_plugin.data.labelled import (
     read_labelled,
     sample,
 )
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.report.tables import plain
 from inspector_plugin.rubrics.lint import ERROR, lint
 from inspector_plugin.schema.rubric_files import RubricFile
@@ -96,17 +96,18 @@ def write_rubric(file: RubricFile, out: Path) -> None:
     findings = lint(file.criterion)
     if findings:
         errors = sum(finding.severity == ERROR for finding in findings)
-        found = f"{counted(errors, 'error')} and {counted(len(findings) - errors, 'warning')}"
+        found = f"{count_of(errors, 'error')} and {count_of(len(findings) - errors, 'warning')}"
         print(plain(f"it has {found}: inspector rubric lint {out}"), file=sys.stderr)
 
 
 def write_text(out: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
+    """Write a text file, whole or not at all, and the folder that it is in.
 
     Raises:
         DataError: If it cannot be written.
     """
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, text.encode("utf-8", "replace"))
     except OSError as error:
         raise DataError(f"Cannot write {out}: {error}.") from error

@@ -103,8 +103,3 @@ def add_count(parser: flags.Parser, flag: str, default: int, what: str, *, least
 def say(text: str) -> None:
     """Print one remark, wrapped, with whatever comes from outside made safe."""
     print(textwrap.fill(plain(text), WIDTH, subsequent_indent="  "))
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: "1 item", "2 items"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from inspector_plugin.cli import flags
-from inspector_plugin.cli.rubric_flags import counted
+from inspector_plugin.errors import count_of
 from inspector_plugin.report.tables import WIDTH, plain
 from inspector_plugin.rubrics.lint import ERROR, FEWEST_VERDICTS, Finding, lint
 from inspector_plugin.rubrics.lint_data import LintData, read_lint_data
@@ -44,11 +44,12 @@ def _lint(options: argparse.Namespace) -> int:
         _print(finding)
     errors = sum(finding.severity == ERROR for finding in findings)
     count = 0 if data is None else _verdicts(file, data)
-    looked_at = f", verdicts on {counted(count, 'response')}" if count else ""
-    found = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+    verdicts = f"verdicts on {count_of(count, 'response')}"
+    looked_at = f", {verdicts}" if count else ""
+    found = f"{count_of(errors, 'error')}, {count_of(len(findings) - errors, 'warning')}"
     print(f"{_size(file)}{looked_at}: {found}")
     if data is not None and file.criterion.items and count < FEWEST_VERDICTS:
-        has = f"verdicts on {count} responses only" if count else "no verdicts on this rubric"
+        has = f"{verdicts} only" if count else "no verdicts on this rubric"
         text = f"{options.data} holds {has}, so what is always true or false was not looked for"
         print(plain(f"inspector rubric: {text} ({FEWEST_VERDICTS} are needed)"), file=sys.stderr)
     return int(errors > 0 or (options.strict and bool(findings)))
@@ -63,10 +64,10 @@ def _print(finding: Finding) -> None:
 
 def _size(file: RubricFile) -> str:
     criterion = file.criterion
-    size = counted(len(criterion.items), "item") if criterion.items else ""
+    size = count_of(len(criterion.items), "item") if criterion.items else ""
     if criterion.instances:
         own = sum(len(instance.items) for instance in criterion.instances)
-        of = f"{counted(own, 'item')} for {counted(len(criterion.instances), 'problem')}"
+        of = f"{count_of(own, 'item')} for {count_of(len(criterion.instances), 'problem')}"
         size += f"{', ' if size else ''}{of}"
     return size
 

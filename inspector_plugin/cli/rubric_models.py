@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from inspector_plugin.cli import rubric_files
 from inspector_plugin.cli.rubric_flags import say
-from inspector_plugin.errors import ModelError, OptionError
+from inspector_plugin.errors import ModelError, OptionError, count_of
 from inspector_plugin.judges.prompt.options import PromptOptions
 from inspector_plugin.judging.cache import JudgeCache, opened_cache
 from inspector_plugin.judging.judge import Judge
@@ -17,6 +17,7 @@ from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.plugins.registry import JudgeRegistry, create_judge, make_registry
 from inspector_plugin.rubrics.local_work import LocalWork
 from inspector_plugin.rubrics.writer import (
+    OF_SCORES,
     Writer,
     make_writer,
     usage_line,
@@ -190,7 +191,7 @@ def make_judge(
 def writer_is_local(spec: JudgeSpec | str) -> bool:
     """Whether a generator is a language model on this machine."""
     parsed = writer_spec(spec) if isinstance(spec, str) else spec
-    calls = {k: v for k, v in parsed.options.items() if k not in ("mode", "labels", "logprobs")}
+    calls = {k: v for k, v in parsed.options.items() if k not in OF_SCORES}
     return writer_options(JudgeSpec(parsed.name, calls)).base_url is None
 
 
@@ -202,9 +203,9 @@ def _is_local(spec: JudgeSpec) -> bool:
 def _estimated(judge: Judge | None, name: str, requests: Sequence[JudgeRequest]) -> str:
     """Say in one line what judging would cost."""
     if judge is None:
-        return f"{name}: {len(requests)} responses to judge on this machine, $0.0000"
+        return f"{name}: {count_of(len(requests), 'response')} to judge on this machine, $0.0000"
     usage = total_usage(judge_all(judge, requests, name=name, progress=False)) or Usage()
     return (
-        f"{name}: {usage.calls} calls, {usage.prompt_tokens} prompt tokens, "
+        f"{name}: {count_of(usage.calls, 'call')}, {usage.prompt_tokens} prompt tokens, "
         f"{usage.completion_tokens} completion tokens, {usage.cost}"
     )

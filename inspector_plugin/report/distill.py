@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inspector_plugin.agreement.bars import Bar
+from inspector_plugin.agreement.bars import Bar, Figures, figures_of
 from inspector_plugin.agreement.baselines import LENGTH
 from inspector_plugin.agreement.cascade_choice import (
     CASCADE,
@@ -15,7 +15,7 @@ from inspector_plugin.agreement.cascade_choice import (
     route_of,
 )
 from inspector_plugin.agreement.comparison import FEW_PROBLEMS, FEW_ROWS
-from inspector_plugin.agreement.replacement import DEFAULT_BAR, Replacement
+from inspector_plugin.agreement.replacement import DEFAULT_BAR
 from inspector_plugin.report.distill_figures import DistillFigures
 from inspector_plugin.report.document import (
     Cell,
@@ -119,7 +119,7 @@ def _criteria_table(figures: DistillFigures, names: Sequence[str]) -> Table:
             rows.append([each.key, route, 0, *(None for _ in names), None])
             continue
         length = found.baselines.get(LENGTH, {}).get(names[0])
-        cells = [_figure(each, name) for name in names]
+        cells = [_figure(figures_of(found), name) for name in names]
         rows.append([each.key, route, found.n, *cells, length])
     return Table(
         f"The distilled judge and {figures.reference} on held-out problems",
@@ -136,16 +136,11 @@ def _criteria_table(figures: DistillFigures, names: Sequence[str]) -> Table:
     )
 
 
-def _figure(found: Replacement, name: str) -> Cell:
-    assert found.comparison is not None
-    if name == "coverage":
-        return found.comparison.coverage
-    if name == "length_slope":
-        return found.comparison.length_slope
-    estimate = found.comparison.statistics.get(name)
+def _figure(figures: Figures, name: str) -> Cell:
+    estimate = figures.estimates.get(name)
     if estimate is None:
-        reason = found.comparison.undefined.get(name, "it is not defined")
-        return Missing(f"{found.key}: {reason}")
+        reason = figures.reasons.get(name, "it is not defined")
+        return Missing(f"{figures.key}: {reason}")
     return estimate
 
 

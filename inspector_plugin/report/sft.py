@@ -10,6 +10,8 @@ from rich.table import Table
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.paired_means import ArmMean
 from inspector_plugin.data.arms import Arms
+from inspector_plugin.errors import count_of
+from inspector_plugin.report.document import plain_value
 from inspector_plugin.report.tables import make_table
 
 # A loss or an accuracy, by arm, under the name of the measure.
@@ -61,7 +63,7 @@ def measure_table(
     ]
     difference = "difference" if against is None else f"less {against}"
     return make_table(
-        f"{measure}, {count} problems",
+        f"{measure}, {count_of(count, 'problem')}",
         ("arm", "mean", difference),
         rows,
         note="[95% interval], bootstrap over problems; differences problem by problem",
@@ -85,8 +87,8 @@ def figures_to_json(
                 "problems": counts[measure],
                 "arms": {
                     name: {
-                        "mean": _estimate(each.mean),
-                        "difference": each.difference and _estimate(each.difference),
+                        "mean": plain_value(each.mean),
+                        "difference": plain_value(each.difference),
                     }
                     for name, each in found.items()
                 },
@@ -102,10 +104,3 @@ def _cell(value: Estimate, digits: int, sign: bool = False) -> str:
     if value.low is None or value.high is None:
         return text
     return f"{text} [{value.low:{plus}.{digits}f}, {value.high:{plus}.{digits}f}]"
-
-
-def _estimate(value: Estimate) -> dict[str, float | None]:
-    return {
-        name: None if number is None else round(number, 6)
-        for name, number in (("value", value.value), ("low", value.low), ("high", value.high))
-    }

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector_plugin.agreement.bootstrap import Estimate, estimate, resampled
+from inspector_plugin.agreement.joined import codes_of
+from inspector_plugin.agreement.paired_means import paired_means
 from inspector_plugin.agreement.ranks import RankTable
 from inspector_plugin.data.labelled import LabelledFile, LabelledProblem
 from inspector_plugin.rubrics.evaluated_scores import Scores
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def pair_value(problem: LabelledProblem, scores: Sequence[float]) -> float:
 
 
 def share_of_ties(values: Sequence[float]) -> float | None:
+    """How many of the known values of pairs are ties; None if none is known."""
     known = [value for value in values if not np.isnan(value)]
     return sum(value == 0.5 for value in known) / len(known) if known else None
 
@@ -65,19 +66,15 @@ def mean_statistic(
     count = int(known.sum())
     if count == 0:
         return Statistic(None, 0, len(values), "no pair has two scores")
-    numbers = np.unique(codes[known], return_inverse=True)[1]
-    clusters = int(numbers.max()) + 1
-    sums = np.bincount(numbers, weights=every[known], minlength=clusters)
-    counts = np.bincount(numbers, minlength=clusters).astype(np.float64)
-
-    def means(weights: Floats) -> Floats:
-        ratio: Floats = (sums @ weights) / (counts @ weights)
-        return ratio
-
     # Where all values are equal so are all resamples, which says nothing of what others would be.
     told_apart = len(set(every[known])) > 1
-    drawn = resampled(means, clusters, clusters, seed, resamples if told_apart else 0)
-    return Statistic(estimate(float(every[known].mean()), drawn), count, len(values))
+    [found] = paired_means(
+        {"": every[known]},
+        codes_of(codes[known]),
+        seed=seed,
+        resamples=resamples if told_apart else 0,
+    ).values()
+    return Statistic(found.mean, count, len(values))
 
 
 def correlation(
@@ -96,7 +93,7 @@ def correlation(
         reason = f"{len(known)} responses have a score and a label; a correlation needs 3"
         return Statistic(None, len(known), len(triples), reason)
     given, labels, problem = (np.array(column) for column in zip(*known, strict=True))
-    numbers = np.unique(problem, return_inverse=True)[1]
+    numbers = codes_of(problem)
     clusters = int(numbers.max()) + 1
     table = RankTable(given.astype(np.float64), labels.astype(np.float64), numbers, clusters)
     value = float(table.spearman(np.ones((clusters, 1)))[0])

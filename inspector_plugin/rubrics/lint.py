@@ -82,11 +82,11 @@ def _of_items(
     answers, passages = data.answers(problem), data.passages(problem)
     for item in items:
         name = f"{prefix}{item.key}"
-        nothing = states_nothing(item.text, passages, _TOLD, item.anchors is not None)
-        if nothing is None:
+        fault = states_nothing(item.text, passages, _TOLD, item.anchors is not None)
+        if fault is None:
             yield from _of_text(item, name, answers)
         else:
-            yield Finding(ERROR, nothing.rule, name, nothing.problem, nothing.remedy)
+            yield Finding(ERROR, fault.rule, name, fault.problem, fault.remedy)
         if item.weight == 0:
             yield Finding(
                 WARNING,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inspector_plugin.errors import count_of
 from inspector_plugin.rubrics.verdicts import Row
 from inspector_plugin.rubrics.writer import Ask
 
@@ -72,7 +73,7 @@ class LocalWork:
         about = "a minute" if minutes < 1.5 else f"{math.ceil(minutes)} minutes"
         return (
             f"on this machine: up to about {about}, for some {self.read:,} tokens to read and "
-            f"{self.texts} texts of up to {longest} tokens to write (measured now: "
+            f"{count_of(self.texts, 'text')} of up to {longest} tokens to write (measured now: "
             f"{1 / speed.read:,.0f} tokens read a second, and {speed.texts / speed.step:,.0f} "
-            f"written, {speed.texts} {'text' if speed.texts == 1 else 'texts'} at once)"
+            f"written, {count_of(speed.texts, 'text')} at once)"
         )

@@ -121,8 +121,8 @@ _SAYS_NOTHING = _PRAISE | listed("""
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """What kind of item that states nothing it is.
+class Fault:
+    """Why an item states nothing.
 
     Attributes:
         rule: The name of the rule.
@@ -137,7 +137,7 @@ class Nothing:
 
 def states_nothing(
     text: str, passages: Sequence[str] = (), instructions: Sequence[str] = (), rated: bool = False
-) -> Nothing | None:
+) -> Fault | None:
     """Say why an item states nothing that could be looked for in a response.
 
     Args:
@@ -149,6 +149,8 @@ def states_nothing(
     Returns:
         The first reason found; None if there is none.
     """
+    # Patterns take long over a run of blanks, and items come from anybody.
+    text = " ".join(text.split())
     return (
         _copied(text, passages, instructions)
         or _no_sentence(text, rated)
@@ -163,11 +165,11 @@ def words_of(passage: str) -> str:
     return f" {normal_text(passage)} "
 
 
-def _no_sentence(text: str, rated: bool) -> Nothing | None:
+def _no_sentence(text: str, rated: bool) -> Fault | None:
     remedy = 'write a whole sentence about the response, such as "The response names ..."'
 
-    def found(problem: str) -> Nothing:
-        return Nothing("no statement", problem, remedy)
+    def found(problem: str) -> Fault:
+        return Fault("no statement", problem, remedy)
 
     if not _LETTER.search(text):
         return found("it has no words")
@@ -188,10 +190,10 @@ def _no_sentence(text: str, rated: bool) -> Nothing | None:
     return None
 
 
-def _copied(text: str, passages: Sequence[str], instructions: Sequence[str]) -> Nothing | None:
+def _copied(text: str, passages: Sequence[str], instructions: Sequence[str]) -> Fault | None:
     mark = _PROMPT.search(text)
     if mark is not None:
-        return Nothing(
+        return Fault(
             "copied",
             f"{mark[0]!r} comes from what its writer was shown",
             "say what is to be seen in the response, in words of its own",
@@ -201,7 +203,7 @@ def _copied(text: str, passages: Sequence[str], instructions: Sequence[str]) -> 
     runs = [f" {' '.join(words[at : at + run])} " for at in range(len(words) - run + 1)]
     for source, what in ((passages, "a problem or a response"), (instructions, "the instructions")):
         if any(each in passage for passage in source for each in runs):
-            return Nothing(
+            return Fault(
                 "copied",
                 f"{run} of its {len(words)} words follow one another in {what}",
                 "say what a response should do with it",
@@ -209,18 +211,18 @@ def _copied(text: str, passages: Sequence[str], instructions: Sequence[str]) -> 
     return None
 
 
-def _of_something_else(text: str) -> Nothing | None:
+def _of_something_else(text: str) -> Fault | None:
     subject = _SUBJECT.match(text)
     if subject is not None:
         named = (subject["subject"] or subject["other"].split()[0]).casefold()
-        return Nothing(
+        return Fault(
             "other subject",
             f"it speaks of the {named}, not of the response",
             "make the response its subject",
         )
     others = _OTHERS.search(text)
     if others is not None:
-        return Nothing(
+        return Fault(
             "other subject",
             f"{others[0]!r}: a judge sees one response by itself",
             "say what is to be seen in that response alone",
@@ -228,32 +230,30 @@ def _of_something_else(text: str) -> Nothing | None:
     return None
 
 
-def _at_odds(text: str) -> Nothing | None:
+def _at_odds(text: str) -> Fault | None:
     """Sentences that say a thing twice, or say it and deny it."""
     remedy = "say once what is to be seen in the response"
     for sentence in SENTENCE_ENDS.split(text):
         twice = _TWICE.search(sentence) or _CIRCLE.match(sentence)
         if twice is not None:
-            return Nothing("says it twice", f"{twice[0].strip()!r} says one thing twice", remedy)
+            return Fault("says it twice", f"{twice[0].strip()!r} says one thing twice", remedy)
         denial = _DENIAL.search(sentence)
         if denial is not None:
             denied, stated = content_words(denial["a"]), content_words(denial["b"])
             # "not a sum but a difference" corrects; "not a sum, and is a sum" denies itself.
             anew = denial["verb"] is not None or denial["link"].casefold() == "and"
             if denied and (denied == stated or (anew and denied <= stated)):
-                return Nothing(
-                    "says it twice", f"{denial[0].strip()!r} denies what it says", remedy
-                )
+                return Fault("says it twice", f"{denial[0].strip()!r} denies what it says", remedy)
     words = [word for word in _words(text) if len(word) > 3]
     if len(words) >= _FEWEST_REPEATED and len(set(words)) <= len(words) / 2:
-        return Nothing("says it twice", "its words repeat each other", remedy)
+        return Fault("says it twice", "its words repeat each other", remedy)
     return None
 
 
-def _suits_anything(text: str) -> Nothing | None:
+def _suits_anything(text: str) -> Fault | None:
     plain = _PRAISED.sub(" ", _CALLED.sub(" ", _OF_THE_TASK.sub(" ", text)))
     if set(_words(plain)) <= _SAYS_NOTHING and not _HANDS_OVER.search(text):
-        return Nothing(
+        return Fault(
             "says nothing",
             "it would suit any response to anything",
             "say what exactly is to be seen in the response",

@@ -14,7 +14,7 @@ TokenIds = tuple[int, ...]
 Encode = Callable[[str], TokenIds]
 
 
-def valid(rewards: Sequence[Reward]) -> int:
+def _count_valid(rewards: Sequence[Reward]) -> int:
     """How many of a problem's rubrics have a reward."""
     return sum(reward.value is not None for reward in rewards)
 
@@ -41,7 +41,7 @@ def best_examples(
     """
     examples, unused = [], 0
     for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
-        if valid(given) < FEWEST_VALID:
+        if _count_valid(given) < FEWEST_VALID:
             continue
         best = best_of(given)
         value = None if best is None else given[best].value
@@ -66,7 +66,7 @@ def best_and_worst(
     """
     pairs, unused = [], 0
     for prompt, written, given in zip(prompts, candidates, rewards, strict=True):
-        if valid(given) < FEWEST_VALID:
+        if _count_valid(given) < FEWEST_VALID:
             continue
         chosen = best_against_worst(written, given, plan.length_ratio)
         if chosen is None:

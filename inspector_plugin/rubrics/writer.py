@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from inspector_plugin.errors import OptionError
+from inspector_plugin.errors import OptionError, count_of
 from inspector_plugin.judges.prompt.dry_run import DryRun
 from inspector_plugin.judges.prompt.messages import Conversation, Message, Refusal, Reply, Source
 from inspector_plugin.judges.prompt.options import (
@@ -40,7 +40,7 @@ _ENDPOINT_TOKENS, _LOCAL_TOKENS = 4096, 768
 _QUOTED_CHARACTERS = 4000
 _BACKENDS = {backend.name: backend for backend in (PROMPT, DEEPSEEK)}
 # Options of the judges that have no meaning where no score is asked for.
-_OF_SCORES = ("mode", "labels", "dataset", "logprobs")
+OF_SCORES = ("mode", "labels", "dataset", "logprobs")
 _AGAIN = """\
 Your answer could not be used: {fault}. Answer once more, in the form {form}, with no other text."""
 
@@ -274,7 +274,7 @@ def writer_options(
         raise OptionError(
             f"Generator {str(parsed)!r}: {parsed.name!r} writes no text; give {GENERATOR_HELP}."
         )
-    senseless = [name for name in _OF_SCORES if name in parsed.options]
+    senseless = [name for name in OF_SCORES if name in parsed.options]
     if senseless:
         raise OptionError(
             f"Generator {str(parsed)!r}: option {senseless[0]!r} is for scores; leave it out."
@@ -296,6 +296,7 @@ def writer_options(
 def usage_line(name: str, usage: Usage) -> str:
     """Say in one line what a writer has cost."""
     return (
-        f"{name}: {usage.calls} calls, {usage.prompt_tokens} prompt tokens, "
-        f"{usage.completion_tokens} completion tokens, {usage.cost}; {usage.reused} replies reused"
+        f"{name}: {count_of(usage.calls, 'call')}, {usage.prompt_tokens} prompt tokens, "
+        f"{usage.completion_tokens} completion tokens, {usage.cost}; "
+        f"{count_of(usage.reused, 'reply')} reused"
     )

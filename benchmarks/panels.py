@@ -38,7 +38,7 @@ from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.report.tables import interval
 from inspector_plugin.schema.criteria import MULTICLASS
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
-from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+from inspector_plugin.schema.roscoe import ROSCOE
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from chat_server import Answer, ChatServer, judgement, response_of
@@ -175,7 +175,7 @@ def cell(found: Estimate | None) -> str:
 def answer(stored: Mapping[tuple[str, str], int], body: dict[str, Any], number: int) -> Answer:
     """Answer a call of the prompt judge with the stored score."""
     text = body["messages"][0]["content"]
-    [key] = [key for key in ROSCOE_KEYS if ROSCOE[ROSCOE_KEYS.index(key)].definition in text]
+    [key] = [criterion.key for criterion in ROSCOE if criterion.definition in text]
     return Answer(content=judgement(stored[response_of(body).strip(), key]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from inspector_plugin.errors import DataError, JudgeError, ModelError, OptionErr
 from inspector_plugin.judges.inspector import figures as figures_of_probes
 from inspector_plugin.judges.inspector.packs import read_card
 from inspector_plugin.judging.run import judge_all
+from inspector_plugin.lm import loading
 from inspector_plugin.plugins.registry import JudgeRegistry, create_judge, make_registry
 from inspector_plugin.report.distill import distill_document, verdict_words
 from inspector_plugin.report.distill_figures import DistillFigures
@@ -232,7 +234,18 @@ def test_an_interrupted_run_pays_for_nothing_twice(
     assert figures.labels.spent == pytest.approx(90 * PRICE)
     # A third call has nothing to do at all, nor to judge: the speed is the one measured before.
     before = Path("out/speed.json").read_text()
-    again = run(server, **one_by_one)
+    loads: list[str] = []
+    load = loading._load
+
+    def counted(name: str, *given: Any) -> Any:
+        loads.append(name)
+        return load(name, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "_loaded", weakref.WeakValueDictionary())
+        patch.setattr(loading, "_load", counted)
+        again = run(server, **one_by_one)
+    assert len(loads) == 1  # once for all steps
     assert len(server.calls) - lost == 90
     assert Path("out/speed.json").read_text() == before
     assert verdict_words(again) == verdict_words(figures)

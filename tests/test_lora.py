@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from tiny_tuning import without_padding_token
 
 pytest.importorskip("trl", reason="needs inspector_plugin[tune]")
 pytest.importorskip("peft", reason="needs inspector_plugin[tune]")
@@ -73,14 +73,7 @@ def test_the_loss_is_that_of_the_completion_alone(tiny_lm: Path, tmp_path: Path)
 
 
 def test_a_base_without_a_padding_token_trains_the_same(tiny_lm: Path, tmp_path: Path) -> None:
-    bare = shutil.copytree(tiny_lm, tmp_path / "bare")
-    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
-        if (bare / name).exists():
-            content = json.loads((bare / name).read_text())
-            for key in ("pad_token", "pad_token_id"):
-                content.pop(key, None)
-            (bare / name).write_text(json.dumps(content))
-    assert AutoTokenizer.from_pretrained(bare).pad_token is None
+    bare = without_padding_token(tiny_lm, tmp_path / "bare")
     # Of different lengths, so that there is something to pad.
     some = [replace(each, prompt=each.prompt[n:]) for n, each in enumerate(examples(tiny_lm))]
     pairs = [Preference(each.prompt, each.completion, each.completion[1:]) for each in some]

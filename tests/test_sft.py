@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from harness_runs import manager
+from tiny_tuning import without_padding_token
 
 pytest.importorskip("trl", reason="needs inspector_plugin[tune]")
 pytest.importorskip("peft", reason="needs inspector_plugin[tune]")
@@ -140,15 +141,7 @@ def test_from_judged_rows_to_figures_and_again(
 def test_a_base_without_pad_token(
     tiny_lm: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = tmp_path / "no-pad"
-    shutil.copytree(tiny_lm, base)
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        path = base / name
-        if path.is_file():
-            content = json.loads(path.read_text())
-            content.pop("pad_token", None)
-            path.write_text(json.dumps(content))
-    assert load_language_model(str(base)).tokenizer.pad_token is None
+    base = without_padding_token(tiny_lm, tmp_path / "no-pad")
     test = ["--test", "gsm8k_inspector", "--data", str(data), "--max-tokens", "2"]
     assert run(base, "--arms", "top", "--at-once", "4", *test) == 0
     figures = json.loads(Path("study/figures.json").read_text())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_tuning import CRITERIA, TELLTALE, arguments, scored_rows, write_data, write_encoder
+from tiny_tuning import (
+    CRITERIA,
+    TELLTALE,
+    arguments,
+    scored_rows,
+    without_padding_token,
+    write_data,
+    write_encoder,
+)
 from transformers import AutoModel, AutoTokenizer
 
 from inspector_plugin.cli.main import main
@@ -21,7 +29,7 @@ from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
 from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.tuned import training
-from inspector_plugin.judges.tuned.examples import cut_validation, examples_of
+from inspector_plugin.judges.tuned.examples import cut_validation, examples_of, why_not_tunable
 from inspector_plugin.judges.tuned.heads import LabelHead, OrdinalHead
 from inspector_plugin.judges.tuned.loss import Loss
 from inspector_plugin.judges.tuned.model import encode_text
@@ -32,6 +40,7 @@ from inspector_plugin.judging.run import judge_all
 from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.report.tables import share
 from inspector_plugin.schema import BINARY, Criterion, CriterionScore, JudgeRequest
+from inspector_plugin.schema.criteria import QUESTION as QUESTION_ALONE
 from inspector_plugin.testing import check_judge
 
 TONE, ENDING = (Criterion.from_json(each) for each in CRITERIA)
@@ -165,10 +174,13 @@ def test_criteria_that_it_does_not_know_are_left_out_with_the_reason(pack: Path)
 
 
 def test_a_response_without_a_token_is_unscored(pack: Path) -> None:
-    asked = JudgeRequest(QUESTION, "\u200b\u200b", (TONE,))
-    [found] = judged(f"tuned:path={pack}", [asked])
-    # The tiny tokenizer has an unknown token for it; where there is none, the reason says so.
-    assert found["tone"].score is not None or "has no token" in str(found["tone"].reason)
+    # Asked directly: an empty response does not reach the judge otherwise.
+    asked = [JudgeRequest(QUESTION, response, (TONE,)) for response in (" ", "fine .")]
+    with create_judge(f"tuned:path={pack}") as judge:
+        none, other = (each.scores["tone"] for each in judge.judge(asked))
+    assert none.score is None
+    assert none.reason == "the response has no token for the language model"
+    assert other.label == 3
 
 
 def test_low_and_high_quality_follow_from_the_scale(
@@ -203,6 +215,16 @@ def test_folds_and_validation_are_by_problem(data: tuple[Path, Path]) -> None:
     assert not problems[0] & problems[1]
     assert sorted([*fitting, *stopping]) == chosen.tolist()
     assert len(problems[1]) == round(0.15 * len(problems[0] | problems[1]))
+
+
+def test_a_criterion_of_the_question_is_not_tuned_on(data: tuple[Path, Path]) -> None:
+    plan = TuningPlan("encoder", folds=2)
+    rows = read_scored(data[0], [TONE])
+    assert why_not_tunable(rows, TONE, plan) is None
+    asks = replace(TONE, judges=QUESTION_ALONE)
+    rows = [replace(row, criterion=asks) for row in rows]
+    reason = why_not_tunable(rows, asks, plan)
+    assert reason == "it judges the question alone, and tuned judges read responses"
 
 
 def test_rare_labels_weigh_as_much_as_frequent_ones() -> None:
@@ -325,15 +347,7 @@ def test_the_epoch_with_the_lowest_validation_loss_counts(
 def test_a_base_without_a_padding_token_will_do(
     folder: Path, base: Path, pack: Path, data: tuple[Path, Path]
 ) -> None:
-    bare = folder / "bare"
-    shutil.copytree(base, bare)
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        path = bare / name
-        if path.exists():
-            content = json.loads(path.read_text())
-            content.pop("pad_token", None)
-            path.write_text(json.dumps(content))
-    assert AutoTokenizer.from_pretrained(bare).pad_token is None
+    bare = without_padding_token(base, folder / "bare")
     asked = [request("fine"), request("maybe", "and so then and so then")]
     together = judged(f"tuned:path={pack},base={bare}", asked)
     alone = [judged(f"tuned:path={pack},base={bare}", [each])[0] for each in asked]

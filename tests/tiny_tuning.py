@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,22 @@ def write_encoder(folder: Path, max_positions: int = 64, seed: int = 0, **config
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def without_padding_token(base: Path, out: Path) -> Path:
+    """Copy a model, its padding token left out, and return the copy."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(base, out)
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
+        path = out / name
+        if path.exists():
+            content = json.loads(path.read_text())
+            for key in ("pad_token", "pad_token_id"):
+                content.pop(key, None)
+            path.write_text(json.dumps(content))
+    assert AutoTokenizer.from_pretrained(out).pad_token is None
+    return out
 
 
 def scored_rows(problems: int = 36) -> list[dict[str, Any]]:

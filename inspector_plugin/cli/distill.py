@@ -173,13 +173,12 @@ def _plan(options: argparse.Namespace, registry: JudgeRegistry) -> DistillPlan:
     given = {name: value for name, value in given.items() if value is not None}
     flags.require_use(given, [reference], registry)
     given.pop("max_cost", None)
-    training = TrainingPlan(DATASET)
     running = flags.chosen_options(options, RunningOptions)
     return DistillPlan(
         options.out,
         reference,
         read_form(options),
-        dataclasses.replace(training, **flags.chosen_options(options, TrainingPlan)),
+        TrainingPlan(DATASET, **flags.chosen_options(options, TrainingPlan)),
         model=options.model,
         max_cost=options.max_cost,
         labels=options.labels,

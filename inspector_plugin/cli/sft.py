@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.sft_flags import (
@@ -16,7 +16,7 @@ from inspector_plugin.cli.sft_flags import (
     add_test_flags,
     add_training_flags,
 )
-from inspector_plugin.data.arms import RANDOM
+from inspector_plugin.data.arms import RANDOM, Arms
 from inspector_plugin.data.best_rows import TOTAL, choose_judge
 from inspector_plugin.data.files import locked, write_whole
 from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
@@ -248,8 +248,8 @@ def _model(study: Study, options: argparse.Namespace, name: str) -> LanguageMode
 
 def _conclude(
     options: argparse.Namespace,
-    arms: Any,
-    left_out: Any,
+    arms: Arms,
+    left_out: Mapping[str, int],
     measured: tuple[_Values, dict[str, float]],
 ) -> None:
     """Print the figures, and write them down."""

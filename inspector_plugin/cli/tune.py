@@ -16,8 +16,8 @@ from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
 from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError, OptionError, PackError
-from inspector_plugin.judges.packs import CARD
-from inspector_plugin.judges.tuned.plan import JUDGE, KINDS, TuningPlan
+from inspector_plugin.judges.packs import CARD, sha256_of
+from inspector_plugin.judges.tuned.plan import JUDGE, KINDS, LORA, TuningPlan
 from inspector_plugin.report.packs import pack_table, surface_verdicts
 from inspector_plugin.report.tables import WIDTH, plain, print_tables
 from inspector_plugin.schema.criteria import Criterion
@@ -75,7 +75,7 @@ def _tune(options: argparse.Namespace) -> int:
     # Torch takes seconds to import; a mistake in SCORED shows before that.
     from inspector_plugin.judges.tuned.cross_validation import cross_validate, remove_folds
     from inspector_plugin.judges.tuned.examples import examples_of
-    from inspector_plugin.judges.tuned.packs import describe_base, run_sha256, write_pack
+    from inspector_plugin.judges.tuned.packs import describe_base, write_pack
     from inspector_plugin.judges.tuned.training import Tuner
 
     with locked(options.out):
@@ -92,7 +92,7 @@ def _tune(options: argparse.Namespace) -> int:
             "dataset": plan.dataset,
             "training": _training(plan, tuner, rows),
         }
-        run = run_sha256({**head, "criteria": keys})
+        run = sha256_of({**head, "criteria": keys})
         if not _is_finished(options.out, run):
             examples = examples_of(rows, plan, keys)
             texts = tuner.encode(examples)
@@ -158,7 +158,7 @@ def _is_finished(folder: Path, run: str) -> bool:
 
 def _training(plan: TuningPlan, tuner: Tuner, rows: Sequence[ScoredRow]) -> dict[str, Any]:
     """What the card says of the training run."""
-    libraries = (*_LIBRARIES, "peft") if plan.kind == KINDS[1] else _LIBRARIES
+    libraries = (*_LIBRARIES, "peft") if plan.kind == LORA else _LIBRARIES
     return {
         **plan.to_json(),
         "dtype": tuner.dtype,
@@ -194,8 +194,7 @@ def _entry(
     from sklearn.metrics import confusion_matrix
 
     from inspector_plugin.judges.inspector.calibration import calibration
-    from inspector_plugin.judges.inspector.figures import all_figures
-    from inspector_plugin.judges.tuned.examples import label_index
+    from inspector_plugin.judges.inspector.figures import all_figures, label_indices
 
     own = examples.rows[criterion.key]
     rows, places = [row for row, _ in own], np.array([place for _, place in own])
@@ -204,7 +203,7 @@ def _entry(
         (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in sorted({*folds})
     ]
     held_out, scale = probabilities[criterion.key][places], plan.scale_of(criterion)
-    labels = np.array([label_index(row, scale) for row in rows])
+    labels = label_indices(rows, scale)
     matrix = confusion_matrix(labels, held_out.argmax(axis=1), labels=range(len(scale.labels)))
     return {
         "criterion": criterion.to_json(),

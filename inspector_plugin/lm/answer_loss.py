@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.batches import token_budget_batches
+from inspector_plugin.lm.forward import pad_right
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.lora_plan import Example
 from inspector_plugin.progress import Progress
@@ -47,30 +49,21 @@ def answer_losses(
             for row, loss in zip(batch, found, strict=True):
                 losses[row] = loss
             progress.advance(len(batch))
-    if not all(loss == loss and loss < float("inf") for loss in losses):
+    if not all(map(math.isfinite, losses)):
         raise ModelError(f"The loss of {language_model.name!r} on an answer is not a number.")
     return losses
 
 
 def _batch_losses(language_model: LanguageModel, examples: Sequence[Example]) -> list[float]:
-    width = max(len(each.prompt) + len(each.completion) for each in examples)
-    # Padding stands behind what is read, where a causal model does not look; any token will do.
-    ids = torch.zeros((len(examples), width), dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, each in enumerate(examples):
-        tokens = [*each.prompt, *each.completion]
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-    device = language_model.device
+    texts = [(*each.prompt, *each.completion) for each in examples]
+    ids, mask = pad_right(texts, language_model.device)
     with torch.inference_mode():
-        logits = language_model.model(
-            input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-        ).logits
+        logits = language_model.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         losses = []
         for row, each in enumerate(examples):
             start, end = len(each.prompt), len(each.prompt) + len(each.completion)
             of_answer = logits[row, start - 1 : end - 1].float()
-            targets = ids[row, start:end].to(device)
+            targets = ids[row, start:end]
             losses.append(
                 float(torch.nn.functional.cross_entropy(of_answer, targets, reduction="sum"))
             )

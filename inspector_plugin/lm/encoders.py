@@ -22,7 +22,7 @@ from inspector_plugin.lm.loading import (
     weight_fingerprint,
 )
 from inspector_plugin.lm.number_format import DTYPES, chosen_dtype
-from inspector_plugin.lm.tokens import fitted_lengths, without_middle
+from inspector_plugin.lm.tokens import fitted_lengths, text_ids, without_middle
 
 INSTALLABLE = "all-minilm-l6-v2"
 _FIRST, _SECOND = 0, 1
@@ -98,7 +98,7 @@ class Encoder(LanguageModel):
             ModelError: If there is no room for a token of each.
         """
         room = min(max_tokens or self.max_tokens, self.max_tokens)
-        pieces = [plain_ids(self.tokenizer, text) for text in (first, second)]
+        pieces = [text_ids(self.tokenizer, text) for text in (first, second)]
         lengths = [len(piece) for piece in pieces]
         cut = fitted_lengths(lengths, (True, True), room - self.pair_form.length)
         if cut is None:
@@ -158,14 +158,6 @@ def load_encoder(name: str, device: str | None = None, dtype: str | None = None)
             f"Encoder {name!r} cannot be loaded ({type(error).__name__}: {first_line}). Without a "
             f"network, give a folder, or run: inspector models install {INSTALLABLE}"
         ) from error
-
-
-def plain_ids(tokenizer: Any, text: str) -> list[int]:
-    """Turn a text into token ids, special tokens in it read as ordinary characters."""
-    ids: list[int] = tokenizer(
-        text, add_special_tokens=False, split_special_tokens=True, verbose=False
-    ).input_ids
-    return ids
 
 
 def padding_id(tokenizer: Any, config: Any) -> int:

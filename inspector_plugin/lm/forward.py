@@ -98,7 +98,7 @@ def _run_batch(
 ) -> dict[Feature, FloatArray]:
     """Run one batch, each prompt without the prefix that it begins with."""
     skipped = prefix.length if prefix else 0
-    token_ids, attention_mask = _pad_right(
+    token_ids, attention_mask = pad_right(
         [encoding.token_ids[skipped:] for encoding in batch], language_model.device
     )
     # Padding is on the right, where causal attention never looks: without a mask it is faster.
@@ -142,9 +142,21 @@ def _report_not_finite(
         on_fault(index, Fault(reason))
 
 
-def _pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+def pad_right(
+    prompts: Sequence[Sequence[int]], device: torch.device, filler: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Put prompts into one tensor, each from the left; a causal model does not look at the filler.
+
+    Args:
+        prompts: Token ids.
+        device: Where the tensors go.
+        filler: The token that fills short prompts up.
+
+    Returns:
+        Token ids and attention mask, [prompts, longest] int64.
+    """
     longest = max(map(len, prompts))
-    token_ids = torch.zeros((len(prompts), longest), dtype=torch.long)
+    token_ids = torch.full((len(prompts), longest), filler, dtype=torch.long)
     attention_mask = torch.zeros((len(prompts), longest), dtype=torch.long)
     for row, prompt in enumerate(prompts):
         token_ids[row, : len(prompt)] = torch.tensor(prompt)

@@ -15,6 +15,7 @@ from inspector_plugin.lm.chats import fold_system
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.repetition import NoRepeats
 from inspector_plugin.lm.templates import Chat, around_messages, has_template
+from inspector_plugin.lm.tokens import text_ids
 from inspector_plugin.progress import Progress
 
 
@@ -90,9 +91,9 @@ def encode_chat(language_model: LanguageModel, chat: Chat) -> list[int]:
         return encode_chat(language_model, folded)
     ids = []
     for message, before in zip(chat, befores, strict=True):
-        ids += _token_ids(tokenizer, before, trusted=True)
-        ids += _token_ids(tokenizer, message["content"], trusted=False)
-    return ids + _token_ids(tokenizer, after, trusted=True)
+        ids += text_ids(tokenizer, before, trusted=True)
+        ids += text_ids(tokenizer, message["content"], trusted=False)
+    return ids + text_ids(tokenizer, after, trusted=True)
 
 
 def candidate_ids(language_model: LanguageModel, texts: Sequence[str]) -> dict[int, str]:
@@ -238,13 +239,6 @@ class _Recorder(LogitsProcessor):
             logprobs = dict(zip(self._texts, self._steps[step][row], strict=True))
             found.append((texts[step + 1][len(texts[step]) :], logprobs))
         return tuple(found)
-
-
-def _token_ids(tokenizer: Any, text: str, trusted: bool) -> list[int]:
-    ids: list[int] = tokenizer(
-        text, add_special_tokens=False, split_special_tokens=not trusted, verbose=False
-    ).input_ids
-    return ids
 
 
 def end_ids_of(language_model: LanguageModel) -> list[int]:

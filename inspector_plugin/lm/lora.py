@@ -29,16 +29,14 @@ from inspector_plugin.lm.loading import LanguageModel, load_own_copy
 from inspector_plugin.lm.lora_plan import Example, LoraSettings, Preference, Training
 from inspector_plugin.lm.lora_trainer import quiet, run_trainer
 from inspector_plugin.lm.templates import Chat
+from inspector_plugin.lm.tokens import text_ids
 
 EXTRA = "tune"
 
 
 def encode_completion(language_model: LanguageModel, text: str) -> tuple[int, ...]:
     """Turn what a model is to write into token ids, ending with the token that ends an answer."""
-    ids = language_model.tokenizer(
-        text, add_special_tokens=False, split_special_tokens=True, verbose=False
-    ).input_ids
-    return (*ids, end_ids_of(language_model)[0])
+    return (*text_ids(language_model.tokenizer, text), end_ids_of(language_model)[0])
 
 
 def encode_prompt(language_model: LanguageModel, chat: Chat) -> tuple[int, ...]:

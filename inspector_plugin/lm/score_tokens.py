@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.tokens import text_ids
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,7 @@ def find_score_position(
         ModelError: If the scores are not single, different tokens after one and the same text.
     """
     tokenizer = language_model.tokenizer
-    spelled = [
-        tokenizer(
-            f"{text}{score}",
-            add_special_tokens=False,
-            split_special_tokens=not trusted,
-            verbose=False,
-        ).input_ids
-        for score in scores
-    ]
+    spelled = [text_ids(tokenizer, f"{text}{score}", trusted) for score in scores]
     before = spelled[0][:-1]
     score_ids = tuple(token_ids[-1] for token_ids in spelled)
     for score, token_ids in zip(scores, spelled, strict=True):

@@ -128,12 +128,16 @@ def with_suffixes(encoding: Encoding, suffixes: Mapping[str, Sequence[int]]) -> 
     return Encoding(tuple(tokens), spans, encoding.truncated, tuple(suffixes))
 
 
-def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:
-    untrusted = segment.span is not None
+def text_ids(tokenizer: Any, text: str, trusted: bool = False) -> list[int]:
+    """Turn a text into token ids; special tokens in it are ordinary characters unless trusted."""
     ids: list[int] = tokenizer(
-        segment.text, add_special_tokens=False, split_special_tokens=untrusted, verbose=False
+        text, add_special_tokens=False, split_special_tokens=not trusted, verbose=False
     ).input_ids
     return ids
+
+
+def _token_ids(tokenizer: Any, segment: Segment) -> list[int]:
+    return text_ids(tokenizer, segment.text, trusted=segment.span is None)
 
 
 def _joined_token_ids(tokenizer: Any, segments: Sequence[Segment]) -> list[list[int]]:

@@ -42,7 +42,7 @@ from inspector_plugin.workflows.distill_plan import (
     estimated,
     label_count,
 )
-from inspector_plugin.workflows.distill_training import require_language_model, train_pack
+from inspector_plugin.workflows.distill_training import load_probed_model, train_pack
 
 Say = Callable[[str], None]
 
@@ -101,7 +101,8 @@ def distill(
     Raises:
         InspectorError: If a step cannot be done; what is done is kept.
     """
-    require_language_model(plan)
+    # Held to the end: a judge of probes below that loads the same gets this one.
+    language_model = load_probed_model(plan)
     with locked(plan.out):
         if overwrite:
             _remove_outputs(plan)
@@ -112,7 +113,7 @@ def distill(
         say(f"2 of 5: labelling by {plan.reference.name}")
         labels = label(plan, registry)
         say(f"3 of 5: training on the labels ({plan.model})")
-        pack = train_pack(plan)
+        pack = train_pack(plan, language_model)
         say("4 of 5: judging held-out problems")
         with make_distilled(plan, pack, registry) as judge, opened_cache(plan) as cache:
             speed = judge_held_out(plan, pack, judge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +130,9 @@ def _reference_options(plan: DistillPlan, registry: JudgeRegistry) -> dict[str, 
     names = {option.name for option in registry.get(plan.reference.name).backend.option_list}
     options = {name: value for name, value in plan.reference_options.items() if name in names}
     if plan.max_cost is not None and "max_cost" in names:
+        spent = _spent(plan, _prices(labelled_judgements(plan)))
         # A limit of nothing is no limit that a judge takes.
-        options["max_cost"] = max(plan.max_cost - spent(plan), 1e-9)
+        options["max_cost"] = max(plan.max_cost - spent, 1e-9)
     return options
 
 
@@ -150,22 +151,22 @@ def _made_by(plan: DistillPlan, judge: Judge, rows_sha256: str) -> dict[str, Any
     }
 
 
-def spent(plan: DistillPlan) -> float:
+def _spent(plan: DistillPlan, prices: Iterable[float]) -> float:
     """US dollars that the labels have cost so far, those of runs that were interrupted included."""
     listed = 0.0
     if plan.spending.exists():
         rows = read_rows(plan.spending, _ignore)
         listed = math.fsum(float(row["money"]) for _, row in rows)
-    return max(listed, math.fsum(_prices(plan)))
+    return max(listed, math.fsum(prices))
 
 
 def _ignore(message: str) -> None:
     """A line whose writing was interrupted is removed when its file is written again."""
 
 
-def _prices(plan: DistillPlan) -> Iterator[float]:
+def _prices(judgements: Iterable[Judgement]) -> Iterator[float]:
     """What each labelled row has cost, where it was paid for."""
-    for judgement in labelled_judgements(plan):
+    for judgement in judgements:
         usage = judgement.usage
         if usage is not None and usage.money and usage.calls:
             yield usage.money
@@ -182,16 +183,16 @@ def labelled_judgements(plan: DistillPlan) -> Iterator[Judgement]:
 def read_labels(plan: DistillPlan) -> Labels:
     """Count what there is."""
     reasons: Counter[str] = Counter()
-    rows = asked = transient = 0
-    for judgement in labelled_judgements(plan):
-        rows += 1
+    judgements = list(labelled_judgements(plan))
+    asked = transient = 0
+    for judgement in judgements:
         asked += len(judgement.scores)
         transient += sum(s.transient for s in judgement.scores.values())
         reasons.update(s.reason for s in judgement.scores.values() if s.reason is not None)
-    prices = list(_prices(plan))
+    prices = list(_prices(judgements))
     price = math.fsum(prices) / len(prices) if prices else None
     scored = asked - reasons.total()
-    return Labels(rows, asked, scored, transient, reasons, spent(plan), price)
+    return Labels(len(judgements), asked, scored, transient, reasons, _spent(plan, prices), price)
 
 
 def _require_enough(plan: DistillPlan, labels: Labels) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,7 @@ def audit(plan: DistillPlan, pack: TrainedPack, judge: Judge, cache: JudgeCache 
     """Audit the distilled judge; what is judged is in the cache at once, so that it resumes."""
     if not plan.audit_rows:
         return Audited([], ["None: --audit-rows 0."], {})
-    parts = [_audit_edits(plan, pack, judge, cache), *_audit_suite(plan, pack, judge, cache)]
+    parts = [_audit_edits(plan, pack, judge, cache), _audit_suite(plan, pack, judge, cache)]
     figures = {name: value for part in parts for name, value in part.figures.items()}
     write_whole(plan.audit, (json.dumps(figures, indent=1) + "\n").encode())
     return Audited(
@@ -154,19 +154,19 @@ def _audit_edits(
 
 def _audit_suite(
     plan: DistillPlan, pack: TrainedPack, judge: Judge, cache: JudgeCache | None
-) -> Iterator[Audited]:
+) -> Audited:
     """Judge the sanity suite, where the criteria are those that it is made for."""
     known = [criterion for criterion in pack.criteria if criterion in ROSCOE]
     if not known:
-        yield Audited([], ["Sanity suite: left out, its responses are made for other criteria"], {})
-        return
+        why = "Sanity suite: left out, its responses are made for other criteria"
+        return Audited([], [why], {})
     suite = read_suite().first(plan.audit_rows)
     report = run_suite(judge, suite, known, name=DISTILLED, cache=cache)
     [section] = suite_document(DISTILLED, suite, report).sections
-    shares = [each for each in report.orderings if each.share is not None]
-    right = [each.kind for each in shares if each.share is not None and (each.share.low or 0) > 0.5]
+    shares = [each.share for each in report.orderings if each.share is not None]
+    right = [share for share in shares if share.low is not None and share.low > 0.5]
     words = (
         f"Sanity suite, {len(suite.problems)} problems: {len(right)} of {len(shares)} kinds of "
         "flawed responses score below right ones more often than not, for certain."
     )
-    yield Audited([section], [words], {"suite": report_to_json(suite, report)})
+    return Audited([section], [words], {"suite": report_to_json(suite, report)})

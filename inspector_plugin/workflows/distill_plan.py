@@ -19,13 +19,14 @@ from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.plugins.registry import JudgeRegistry, create_judge
+from inspector_plugin.schema.criteria import LABELS
 from inspector_plugin.schema.records import total_usage
 from inspector_plugin.schema.usage import Usage
 
 # The names of the judge that comes of it, and of its data set among packs.
 DISTILLED = DATASET = "distilled"
 AUTO, NONE = "auto", "none"
-PROBE_LABELS = ("auto", "multiclass", "binary")
+PROBE_LABELS = (AUTO, *LABELS)
 # Estimates of cost are no better than this: so much of a budget is planned to be spent.
 _OF_BUDGET = 0.95
 _ESTIMATED_ROWS = 1000

@@ -58,8 +58,8 @@ class Trainable:
     skipped: Mapping[str, str]
 
 
-def require_language_model(plan: DistillPlan) -> None:
-    """Refuse, before anything is paid for, a language model that probes cannot be trained on.
+def load_probed_model(plan: DistillPlan) -> LanguageModel:
+    """Load the language model that the probes read, before anything is paid for.
 
     Raises:
         ModelError: If it cannot be loaded.
@@ -68,24 +68,25 @@ def require_language_model(plan: DistillPlan) -> None:
     from inspector_plugin.judges.inspector.training import require_layer
     from inspector_plugin.lm.loading import load_language_model
 
-    running = plan.running
-    require_layer(plan.training, load_language_model(plan.model, running.device, running.dtype))
+    language_model = load_language_model(plan.model, plan.running.device, plan.running.dtype)
+    require_layer(plan.training, language_model)
+    return language_model
 
 
-def train_pack(plan: DistillPlan) -> TrainedPack:
+def train_pack(plan: DistillPlan, language_model: LanguageModel) -> TrainedPack:
     """Train a probe for each criterion, as far as an earlier call has not.
 
     Probes that an earlier call has trained on other labels, or otherwise, are replaced.
+
+    Args:
+        plan: What is asked for.
+        language_model: The language model that the probes read.
 
     Raises:
         DataError: If no criterion can be trained.
     """
     rows = training_rows(plan)
     chosen = choose_labels(plan, rows)
-    from inspector_plugin.lm.loading import load_language_model
-
-    running = plan.running
-    language_model = load_language_model(plan.model, running.device, running.dtype)
     folder = _train(plan, chosen, rows, language_model)
     count = len({(row.id, row.question, row.response) for row in rows})
     return TrainedPack(folder, chosen.plan.labels, chosen.criteria, chosen.skipped, count)

@@ -19,6 +19,7 @@ from typing import Any
 from inspector_plugin import __version__
 from inspector_plugin.data.arms import Arm, Arms
 from inspector_plugin.data.files import read_json, write_whole
+from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.errors import DataError
 from inspector_plugin.lm.adapter_files import write_card
 from inspector_plugin.lm.adapters import WEIGHTS, read_adapter_card
@@ -136,9 +137,8 @@ class Study:
         return self.out / "tests" / f"{name}.{kind}.json"
 
     def _test_made_by(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        weights = self.adapter(name) / WEIGHTS
-        content = weights.read_bytes() if name != BASE and weights.is_file() else b""
-        return {**settings, "adapter": hashlib.sha256(content).hexdigest()[:16]}
+        adapter = None if name == BASE else file_sha256(self.adapter(name) / WEIGHTS)
+        return {**settings, "adapter": adapter}
 
     def _write_rows(self, folder: Path, arm: Arm) -> None:
         responses = [self._data.responses[row] for row in arm.rows]

@@ -23,10 +23,10 @@ from inspector_plugin.lm.lora_plan import Example
 from inspector_plugin.lm.templates import has_template
 from inspector_plugin.schema.flags import DroppedFlags
 from inspector_plugin.workflows.sft_plan import QUESTION, SftPlan
+from inspector_plugin.workflows.task_test import QUESTION_FIELDS
 
 TESTED = "its problem is in the test data"
 TOO_LONG = "too long for --max-length"
-_PROBLEM_FIELDS = ("question", "problem", "Question")
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def read_responses(
 
 
 def problems_of_file(path: Path) -> frozenset[str]:
-    """The identities of the problems in a JSONL file, under question or problem.
+    """The identities of the problems in a JSONL file, under question, problem or Question.
 
     Raises:
-        DataError: If a row has neither.
+        DataError: If a row has none of these.
     """
     return frozenset(
-        problem_identity(text_field(row, _PROBLEM_FIELDS, f"{path}, line {number}"))
+        problem_identity(text_field(row, QUESTION_FIELDS, f"{path}, line {number}"))
         for number, row in read_rows(path)
     )
 

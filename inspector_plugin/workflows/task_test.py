@@ -14,8 +14,8 @@ from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.templates import has_template
 
-# Where the tasks of lm_eval that we know of keep a problem.
-_QUESTION_FIELDS = ("question", "problem", "Question")
+# Where data, and the tasks of lm_eval that we know of, keep a problem.
+QUESTION_FIELDS = ("question", "problem", "Question")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TaskTest:
             for task in _manager(self.data, self.seed).load([self.task])["tasks"].values():
                 for document in task.eval_docs:
                     texts = [task.doc_to_text(document)]
-                    texts += [document.get(name) for name in _QUESTION_FIELDS]
+                    texts += [document.get(name) for name in QUESTION_FIELDS]
                     found |= {problem_identity(each) for each in texts if isinstance(each, str)}
         return frozenset(found)
 

@@ -76,8 +76,9 @@ def cross_validate(
     """
     plan = tuner.plan
     fits = _fits(examples, plan)
-    done = {fit.file: _read(folder / FOLDS / fit.file, run) for fit in fits}
-    missing = [fit for fit in fits if done[fit.file] is None]
+    read = {fit.file: _read(folder / FOLDS / fit.file, run) for fit in fits}
+    done = {file: content for file, content in read.items() if content is not None}
+    missing = [fit for fit in fits if fit.file not in done]
     total = sum(steps_of(len(fit.fitting), plan) for fit in fits)
     left = sum(steps_of(len(fit.fitting), plan) for fit in missing)
     with Progress(total, "Tuning", "step", total - left) as progress:
@@ -90,7 +91,7 @@ def cross_validate(
     }
     models = []
     for fit in fits:
-        content = done[fit.file] or {}
+        content = done[fit.file]
         for key, rows in content["probabilities"].items():
             probabilities[key][fit.held_out] = np.array(rows)
         if fit.fold is None:

@@ -96,6 +96,8 @@ def why_not_tunable(
         criterion: The criterion.
         plan: Names the target and the folds.
     """
+    if criterion.of_question:
+        return "it judges the question alone, and tuned judges read responses"
     chosen = [row for row in rows if row.criterion == criterion and row.can_be_judged]
     if not chosen:
         return "no row is scored on it"

@@ -17,6 +17,7 @@ from inspector_plugin.errors import ModelError
 from inspector_plugin.judges.tuned.heads import make_head
 from inspector_plugin.judges.tuned.plan import ENCODER
 from inspector_plugin.lm.encoders import Encoder, load_encoder, padding_id
+from inspector_plugin.lm.forward import pad_right
 from inspector_plugin.lm.loading import LanguageModel, load_own_copy
 from inspector_plugin.lm.observing import decoder_of
 from inspector_plugin.lm.tokens import Segment, encode
@@ -116,26 +117,16 @@ class TunedModel(nn.Module):
 
     def vectors(self, texts: Sequence[Text]) -> Tensor:
         """Return one vector for each text, whatever its batch holds, [texts, width] float32."""
-        longest = max(len(text.token_ids) for text in texts)
         device = self.base.device
-        ids = torch.full((len(texts), longest), self._pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        types = torch.zeros_like(ids)
-        for row, text in enumerate(texts):
-            length = len(text.token_ids)
-            ids[row, :length] = torch.tensor(text.token_ids)
-            mask[row, :length] = 1
-            if text.token_types:
-                types[row, :length] = torch.tensor(text.token_types)
-        keywords: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+        ids, mask = pad_right([text.token_ids for text in texts], device, self._pad)
+        keywords: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if not isinstance(self.base, Encoder):
             states = self._states(**keywords, use_cache=False)
-            last = mask.sum(dim=1).to(device) - 1
-            return states[torch.arange(len(texts), device=device), last]
+            return states[torch.arange(len(texts), device=device), mask.sum(dim=1) - 1]
         if self.base.takes_types:
-            keywords["token_type_ids"] = types.to(device)
+            keywords["token_type_ids"], _ = pad_right([text.token_types for text in texts], device)
         states = self._states(**keywords)
-        weights = mask.to(device)[:, :, None].float()
+        weights = mask[:, :, None].float()
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
     def _states(self, **keywords: Any) -> Tensor:

@@ -12,8 +12,6 @@ not in the pack: its name and the fingerprint of its weights are.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from copy import deepcopy
@@ -259,8 +257,3 @@ def _sha256(path: Path) -> str:
         return file_sha256(path)
     except (OSError, DataError) as error:
         raise PackError(f"Cannot read {path}: {error}") from error
-
-
-def run_sha256(content: Mapping[str, Any]) -> str:
-    """Name a run by all that decides what comes out of it."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

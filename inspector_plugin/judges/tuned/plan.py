@@ -68,7 +68,7 @@ class TuningPlan:
                 flag = "--" + name.replace("_", "-")
                 raise OptionError(f"{flag} must be at least {least}, not {value}.")
         if not 0 < self.validation < 0.9:
-            raise OptionError(f"--validation must be from 0 to 0.9, not {self.validation}.")
+            raise OptionError(f"--validation must be above 0 and below 0.9, not {self.validation}.")
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise OptionError(f"--learning-rate must be above 0, not {self.rate}.")
         require_seed(self.seed)

@@ -120,12 +120,15 @@ class Tuner:
             encode_text(self.base, question, response, self.max_tokens)
             for question, response in zip(examples.questions, examples.responses, strict=True)
         ]
-        full = sum(not self._has_room(question) for question in examples.questions)
-        if 2 * full > len(texts):
+        questions = set(examples.questions)
+        full = sum(not self._has_room(question) for question in questions)
+        if 2 * full > len(questions):
+            remedy = "choose a base with a longer context"
+            if self.max_tokens < self.base.max_tokens:
+                remedy += ", or a higher --max-tokens"
             raise ModelError(
-                f"{full} of {len(texts)} problems alone have as many tokens as are read of problem "
-                f"and response together ({self.max_tokens}); choose a base with a longer context"
-                + (", or a higher --max-tokens." if self.max_tokens < self.base.max_tokens else ".")
+                f"{full} of {len(questions)} problems alone have as many tokens as are read of "
+                f"problem and response together ({self.max_tokens}); {remedy}."
             )
         empty = next((place for place, text in enumerate(texts) if not text.response_tokens), None)
         if empty is not None:

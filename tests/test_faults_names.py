@@ -15,6 +15,7 @@ from inspector_plugin.data.files import locked, run_file
 from inspector_plugin.errors import DataError, InspectorError, count_of, one_of
 from inspector_plugin.folders import cache_folder
 from inspector_plugin.harness.settings import Settings
+from inspector_plugin.judges.inspector.published_model import is_local
 from inspector_plugin.judges.prompt.keys import check_base_url, read_key
 from inspector_plugin.judges.prompt.prices import price_of
 from inspector_plugin.plugins.registry import create_judge
@@ -49,6 +50,7 @@ def test_no_output_can_have_such_a_name(
 
 def test_a_home_that_is_none_is_a_name_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     named = "~no-such-user/x.gguf"
+    assert is_local(named)  # whose probes `inspector probes import` is asked for
     with pytest.raises(InspectorError, match=f"'{named}': there is no such file or folder"):
         create_judge(f"lager:model={named}")
     monkeypatch.setenv("INSPECTOR_CACHE_DIR", "~no-such-user")

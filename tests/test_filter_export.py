@@ -242,7 +242,7 @@ def test_cells_that_a_spreadsheet_would_run_and_texts_that_are_no_unicode(
     write("in.jsonl", one("a", scored(4.0), note="-1+2"), one("b", scored(4.0), note="\ud800"))
     assert export("--format", "csv", "--spreadsheet") == 0
     assert pandas.read_csv("out")["note"].tolist() == ["'-1+2", "\ufffd"]
-    assert "1 texts are not valid Unicode" in capsys.readouterr().err
+    assert "invalid Unicode in 1 text; written with U+FFFD" in capsys.readouterr().err
     assert export("--format", "parquet") == 0
     assert pandas.read_parquet("out")["note"].tolist() == ["-1+2", "\ufffd"]
 

@@ -54,6 +54,13 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | N
         list(read_rows(tmp_path / name))
 
 
+def test_an_unpacked_file_s_fault_is_in_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "latin.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": 1}\n{"a": "\xe9"}\n', mtime=0))
+    with pytest.raises(DataError, match="line 2 is not UTF-8"):
+        list(read_rows(path))
+
+
 def test_text_field() -> None:
     names = ("response", "prediction")
     assert text_field({"prediction": "p"}, names, "here") == "p"

@@ -286,7 +286,7 @@ def test_rows_are_read_again(tmp_path: Path, name: str) -> None:
     ("text", "message"),
     [
         ("", "holds no rows"),
-        ('{"question": "q", "resp', r"line 1: the file ends in the middle of this line"),
+        ('{"question": "q", "resp', "line 1: not a JSON object: the file ends in the middle of"),
         ('{"question": "q", "resp\n{}\n', "line 1: not a JSON object"),
         ("[1]\n", "line 1: not a JSON object"),
         ("[" * 100_000 + "\n", "line 1: not a JSON object"),

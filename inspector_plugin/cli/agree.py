@@ -49,7 +49,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     add_comparison_flags(parser)
     parser.add_argument(
         "--epsilon",
-        type=_allowance,
+        type=flags.below_one,
         default=EPSILON,
         metavar="E",
         help="what the judge is allowed for its lower cost when it is to replace annotators: 0.2 "
@@ -162,10 +162,3 @@ def _notes(selection: Selection) -> list[str]:
         lines = count_of(table.dropped, "line")
         notes.append(f"{lines} left out that said the same as an earlier line.")
     return notes
-
-
-def _allowance(text: str) -> float:
-    value = flags.number(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text[:40]}")
-    return value

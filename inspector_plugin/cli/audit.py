@@ -116,7 +116,7 @@ def _add_file_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--tolerance",
-        type=_share,
+        type=flags.below_one,
         metavar="SHARE",
         help=f"shifts below this share of the scale are no fault (default: {TOLERANCE:g})",
     )
@@ -167,7 +167,7 @@ def _audit_suite(options: argparse.Namespace, spec: JudgeSpec) -> Audited:
                 suite,
                 criteria,
                 name=spec.name,
-                flags=tuple(_listed(options.flags)),
+                flags=tuple(flags.listed(options.flags)),
                 cache=cache,
             )
     return (
@@ -182,12 +182,12 @@ def _audit_file(options: argparse.Namespace, spec: JudgeSpec) -> Audited:
     found = survey(
         options.file,
         dataset=options.dataset,
-        errors=None if options.errors is None else _listed(options.errors),
+        errors=None if options.errors is None else flags.listed(options.errors),
         limit=options.limit,
         seed=seed,
     )
     made = chosen_edits(options.edits, bool(found.errors))
-    planted = options.edits is None or PLANTED in _listed(options.edits)
+    planted = options.edits is None or PLANTED in flags.listed(options.edits)
     edits = all_edits(made, found, planted)
     with _created(options, spec) as judge:
         criteria = _criteria(options.criteria, judge, found.datasets)
@@ -257,17 +257,6 @@ def _default_criteria() -> Sequence[Criterion]:
         return (*ROSCOE, built_in_criterion(_CORRECTNESS))
     except CriteriaError:  # not among those built in
         return ROSCOE
-
-
-def _listed(names: str) -> list[str]:
-    return list(filter(None, map(str.strip, names.split(","))))
-
-
-def _share(text: str) -> float:
-    number = flags.number(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text[:40]}")
-    return number
 
 
 def _check_outputs(options: argparse.Namespace, spec: JudgeSpec) -> None:

@@ -14,13 +14,12 @@ from inspector_plugin.agreement.joined import join
 from inspector_plugin.agreement.outcome import OutcomeAgreement, compare_with_outcome
 from inspector_plugin.agreement.selection import Selection, select
 from inspector_plugin.cli import flags
-from inspector_plugin.cli.judged_files import chosen_criteria
+from inspector_plugin.cli.judged_files import TOTAL, chosen_criteria
 from inspector_plugin.data.score_table import ScoreColumn, Source, read_score_table
 from inspector_plugin.progress import Progress
 from inspector_plugin.report.agreement import JudgeAgreement
 
 RESAMPLES = 1000
-_TOTAL = "total"
 # Rows times resamples that take so long that progress is shown.
 _MANY = 10_000_000
 
@@ -88,7 +87,7 @@ def read_selection(options: argparse.Namespace) -> Selection:
     criteria, keys = chosen_criteria(options.criteria)
     outcomes = [options.outcome] if options.outcome else []
     table = read_score_table(sources, criteria=criteria, outcomes=outcomes)
-    people = [name.strip() for name in (options.annotators or "").split(",") if name.strip()]
+    people = flags.listed(options.annotators)
     if options.outcome:
         table.outcome(options.outcome)  # says what is wrong with it, if anything is
     return select(
@@ -149,7 +148,7 @@ def outcome_agreements(selection: Selection, options: argparse.Namespace) -> lis
         counted = table.total_columns(judge, keys)
         if len(counted) > 1 and len({column.scale for column in counted}) == 1:
             total = np.sum([column.scores for column in counted], axis=0)
-            scores |= {} if np.isnan(total).all() else {_TOTAL: total}
+            scores |= {} if np.isnan(total).all() else {TOTAL: total}
         found += [
             compare_with_outcome(
                 table,

@@ -13,7 +13,7 @@ from typing import Any
 from inspector_plugin.cli import flags
 from inspector_plugin.data.exports import LONG, WIDE, judged_rows_of, write_csv, write_parquet
 from inspector_plugin.data.files import locked, read_json, require_no_input, run_file
-from inspector_plugin.errors import CriteriaError, DataError, OptionError
+from inspector_plugin.errors import CriteriaError, DataError, OptionError, count_of
 from inspector_plugin.judges.prompt.prompts import conversation_for, prompts_fingerprint
 from inspector_plugin.judging.resume import writing
 from inspector_plugin.report.every_eval_ever import (
@@ -94,7 +94,8 @@ def run_export(options: argparse.Namespace) -> int:
             finally:
                 draft.unlink(missing_ok=True)
     if replaced:
-        print(f"{replaced} texts are not valid Unicode; written with U+FFFD", file=sys.stderr)
+        texts = count_of(replaced, "text")
+        print(f"invalid Unicode in {texts}; written with U+FFFD", file=sys.stderr)
     print(f"written to {out}", file=sys.stderr)
     return 0
 

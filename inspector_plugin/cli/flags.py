@@ -266,6 +266,19 @@ def probability(text: str) -> float:
     return found
 
 
+def below_one(text: str) -> float:
+    """Read a number from 0 up to, but not including, 1."""
+    found = number(text)
+    if not 0 <= found < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text[:40]}")
+    return found
+
+
+def listed(text: str | None) -> list[str]:
+    """Read names that stand in a list with commas; none if the flag was not given."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def add_counts(parser: argparse.ArgumentParser, *counts: tuple[str, int, str]) -> None:
     """Add flags that take a positive whole number: name, default and help of each."""
     for flag, default, what in counts:

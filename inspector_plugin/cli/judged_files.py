@@ -192,7 +192,8 @@ class JudgedFiles:
             column: ScoreColumn | None = self.table.columns.get((judge, key))
             if column is not None and column.scored.sum() < column.asked.sum():
                 missing = int(column.asked.sum() - column.scored.sum())
-                yield f"{key}: {missing} of {column.asked.sum()} rows have no score by {judge}"
+                rows = count_of(int(column.asked.sum()), "row")
+                yield f"{key}: {missing} of {rows} without a score by {judge}"
 
 
 def read_judged_files(
@@ -243,7 +244,7 @@ def chosen_criteria(given: str | None) -> tuple[tuple[Criterion, ...], tuple[str
     """The criteria of files that were named, and the keys to report on; all if None."""
     if given is None:
         return (), None
-    parts = [part.strip() for part in given.split(",") if part.strip()]
+    parts = flags.listed(given)
     files = [part for part in parts if part == "roscoe" or Path(part).suffix or Path(part).exists()]
     criteria = parse_criteria(",".join(files)) if files else ()
     others = [part for part in parts if part not in files]

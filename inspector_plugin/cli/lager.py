@@ -17,7 +17,7 @@ from inspector_plugin.data.scored_rows import (
     read_scored,
     sample,
 )
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.judges.lager.options import ANSWER_PREFIX, DEFAULT_MODEL, LagerOptions
 from inspector_plugin.judges.lager.plan import TuningPlan
 from inspector_plugin.judges.lager.presets import PRESETS
@@ -152,8 +152,8 @@ def _read(options: argparse.Namespace, criteria: tuple[Criterion, ...] | None) -
         problems = len(set(problems_of(rows)))
         if options.folds < 2 or problems < options.folds:
             raise DataError(
-                f"{path} gives {problems} problems with scored responses; {options.folds} folds "
-                "need at least two, and as many as there are folds."
+                f"{path} gives {count_of(problems, 'problem')} with scored responses; "
+                f"{options.folds} folds need at least two, and as many as there are folds."
             )
         sources[name] = rows
     return sources

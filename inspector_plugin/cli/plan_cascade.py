@@ -232,7 +232,7 @@ def _places(labels: NDArray[np.float64], first: int) -> NDArray[np.intp]:
 
 def _doubted(column: ScoreColumn, chosen_flags: str) -> NDArray[np.bool_]:
     """Which scores the dear judge is asked for at any threshold."""
-    names = [name.strip() for name in chosen_flags.split(",") if name.strip()]
+    names = flags.listed(chosen_flags)
     doubted = ~column.scored
     for name in [] if names == ["none"] else names:
         doubted = doubted | column.flagged(None if names == ["any"] else name)

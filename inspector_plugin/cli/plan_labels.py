@@ -241,7 +241,7 @@ def _price(options: argparse.Namespace, files: JudgedFiles) -> tuple[float | Non
             rows, money = rows + 1, money + spent
     if not rows or not money:
         return None, "unknown: the pilot's labels do not say what they cost; give --price"
-    return money / rows, f"mean of the {rows} labels of the pilot that say what they cost"
+    return money / rows, f"mean over {count_of(rows, 'label')} of the pilot with a known price"
 
 
 def _spent(path: Path, reference: str) -> Iterator[float]:

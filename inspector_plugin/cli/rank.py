@@ -55,7 +55,8 @@ def run_rank(options: argparse.Namespace) -> int:
     has_each = options.each or options.format != "table"
     for judge in files.judges:
         keys, notes = files.keys_of(judge), list(files.notes(judge))
-        for key in [*keys, *([TOTAL] if files.has_total(judge) else [])]:
+        has_total = files.has_total(judge)
+        for key in [*keys, *([TOTAL] if has_total else [])]:
             reason = _no_models(files, judge, key)
             if reason is not None:
                 unranked.append(reason)
@@ -64,7 +65,7 @@ def run_rank(options: argparse.Namespace) -> int:
             ranking = _rank(files, judge, key, options)
             agreement = _agreement(files, judge, key, options.seed)
             title = f"{key} by {judge}"
-            in_full = key == TOTAL or has_each or not files.has_total(judge)
+            in_full = key == TOTAL or has_each or not has_total
             sections.append(ranking_section(title, ranking, agreement, files.reference, in_full))
             content.append(
                 {

@@ -14,7 +14,7 @@ from inspector_plugin.cli.judged_files import (
     model_name,
     read_judged_files,
 )
-from inspector_plugin.data.files import require_no_input, run_file, write_whole
+from inspector_plugin.data.files import require_further_output, run_file, write_whole
 from inspector_plugin.data.score_table import ScoreTable, Source
 from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError, count_of, one_of
@@ -101,7 +101,7 @@ def _read(
     options: argparse.Namespace, sources: list[Source]
 ) -> tuple[JudgedFiles, tuple[str, ...]]:
     """Read the files, and the names of the annotators."""
-    people = [name.strip() for name in (options.annotators or "").split(",") if name.strip()]
+    people = flags.listed(options.annotators)
     if people and options.reference:
         raise OptionError("--reference and --annotators: give one of them.")
     # A page may hold scores against a reference and against an outcome.
@@ -160,10 +160,7 @@ def _check_output(out: Path, sources: list[Source], options: argparse.Namespace)
     read = [source.path for source in sources]
     read += [Source.parse(text).path for text in options.reference or []]
     read += [log for path in read if path.is_dir() for log in path.rglob("samples_*.jsonl")]
-    for path in read:
-        require_no_input(out, "--out", [path, run_file(path)])
-    if out.exists() and not out.is_file():
-        raise OptionError(f"--out {out} is not an ordinary file; give another one.")
+    require_further_output(out, "--out", [*read, *map(run_file, read)])
     if out.exists() and not options.overwrite:
         raise OptionError(f"{out} is there already; pass --overwrite, or another --out.")
     if not out.parent.is_dir():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -236,9 +235,7 @@ def _check_merging(options: argparse.Namespace, rows: InputRows, names: Sequence
     if not rows.logs:
         raise DataError("--merge-log: none of the inputs is a sample log of lm_eval.")
     for _, copy in _copies(options, rows):
-        require_no_input(copy, "--merge-log", [file.path for file in rows.files])
-        if os.path.lexists(copy) and not copy.is_file():
-            raise OptionError(f"--merge-log {copy}: it is not an ordinary file.")
+        require_further_output(copy, "--merge-log", [file.path for file in rows.files])
     require_new_filters(rows.logs, names)
 
 
@@ -275,7 +272,10 @@ def warn_of_unscored(judges: Mapping[str, Judge], rows: InputRows) -> None:
             raise OptionError(f"Judge {name!r} can judge none of the rows: {'; '.join(reasons)}.")
         for reason, count in reasons.items():
             print(
-                plain(f"inspector: {name}: {count} of {asked} scores will be missing: {reason}"),
+                plain(
+                    f"inspector: {name}: {count} of {count_of(asked, 'score')} will be missing: "
+                    f"{reason}"
+                ),
                 file=sys.stderr,
             )
 

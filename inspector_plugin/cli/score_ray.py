@@ -16,7 +16,7 @@ from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked, require_no_input
 from inspector_plugin.data.requests import RequestForm, RequestRow, RowFields
 from inspector_plugin.data.stored_scores import JUDGEMENTS
-from inspector_plugin.errors import OptionError
+from inspector_plugin.errors import OptionError, count_of
 from inspector_plugin.folders import expanded
 from inspector_plugin.plugins.options import JudgeSpec, OptionValue
 from inspector_plugin.report.tables import plain
@@ -141,8 +141,8 @@ def score_by_ray(
         }
         finished = folder.prepare(made_by, options.overwrite)
         print(
-            f"inspector: {rows.count - len(finished)} of {rows.count} rows to judge, by "
-            f"{run.actors} actor{'s' * (run.actors != 1)}",
+            f"inspector: {rows.count - len(finished)} of {count_of(rows.count, 'row')} to judge, "
+            f"by {count_of(run.actors, 'actor')}",
             file=sys.stderr,
         )
         run.judge(rows, finished, folder)

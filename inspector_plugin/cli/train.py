@@ -15,7 +15,7 @@ from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
 from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
 from inspector_plugin.errors import DataError, OptionError
-from inspector_plugin.judges.inspector.plan import TrainingPlan
+from inspector_plugin.judges.inspector.plan import TrainingPlan, require_dataset_name
 from inspector_plugin.judges.running import RunningOptions
 from inspector_plugin.progress import Progress
 from inspector_plugin.report.packs import pack_table, surface_verdicts
@@ -103,7 +103,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.out.exists() and not options.out.is_dir():
         raise OptionError(f"--out {options.out} is a file; give a folder.")
     if options.transfer_to is not None:
-        TrainingPlan(options.transfer_to, LABELS[0])  # checks the name
+        require_dataset_name(options.transfer_to)
         if options.transfer_to == options.dataset:
             raise OptionError(f"--transfer-to: {options.dataset!r} is what the probes are for.")
 

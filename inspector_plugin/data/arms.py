@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 
 TOP, RANDOM, BOTTOM, ALL = ARMS = ("top", "random", "bottom", "all")
 TOLERANCE = 0.02
@@ -97,16 +97,13 @@ def choose_arms(
     size = int(share * count + 0.5)
     if not size:
         raise DataError(
-            f"A share of {share:g} of {count} problems is no row to train on; raise --share, or "
-            "give more rows."
+            f"A share of {share:g} of {count_of(count, 'problem')} is no row to train on; raise "
+            "--share, or give more rows."
         )
-    if (
-        len(problems) > 1
-        and float(scores.min()) == float(scores.max())
-        and {TOP, BOTTOM} & {*names}
-    ):
+    is_ranked = not {TOP, BOTTOM}.isdisjoint(names)
+    if is_ranked and len(problems) > 1 and scores.min() == scores.max():
         raise DataError(
-            f"All {len(problems)} rows have the score {float(scores[0]):g}, so that none is better "
+            f"All {len(problems)} rows have the score {scores[0]:g}, so that none is better "
             "than another; choose another criterion with --by."
         )
     if epochs == 1 and {RANDOM, ALL} <= {*names}:
@@ -172,10 +169,10 @@ def _shown(
         rows: list[int] = []
         for band, quota in enumerate(quotas):
             having = pool[of_row == band]
-            if len(having) < quota or (quota and not len(having)):
+            if len(having) < quota:
                 return None
             wanted = np.arange(quota * epochs) % (len(having) if name == ALL else quota)
-            rows += having[wanted].tolist() if quota else []
+            rows += having[wanted].tolist()
         shown[name] = tuple(rows)
     return shown
 
@@ -193,6 +190,7 @@ def _require_different(arms: dict[str, Arm]) -> None:
     for one, other in combinations(arms.values(), 2):
         if sorted(one.shown) == sorted(other.shown):
             raise DataError(
-                f"The arms {one.name} and {other.name} would be the same {len(one.rows)} rows; "
+                f"The arms {one.name} and {other.name} would be the same "
+                f"{count_of(len(one.rows), 'row')}; "
                 "lower --share, give more rows, or leave one of them out."
             )

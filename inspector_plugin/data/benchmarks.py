@@ -43,6 +43,11 @@ class Benchmark:
     log_tasks: tuple[str, ...] = ()
 
 
+def is_template(text: str) -> bool:
+    """Whether a text is a Jinja template, not the name of a field."""
+    return "{{" in text or "{%" in text
+
+
 class Question:
     """Makes the problem, as a judge sees it, out of a document."""
 
@@ -53,7 +58,7 @@ class Question:
             OptionError: If the template is malformed.
         """
         self.text = text
-        self._is_template = "{{" in text or "{%" in text
+        self._is_template = is_template(text)
         try:
             self._template = _TEMPLATES.from_string(text)
         except TemplateError as error:

@@ -59,10 +59,9 @@ def why_no_text(path: Path) -> str | None:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "it is UTF-16; save it as UTF-8"
     packed = next((name for mark, name in _PACKED.items() if start.startswith(mark)), None)
-    if packed is None:
+    if packed is None or (packed == "gzip" and path.suffix == ".gz"):  # that one is unpacked
         return None
-    # gzip is read where the file's name says so.
-    hint = ", or let its name end in .gz" if packed == "gzip" and path.suffix != ".gz" else ""
+    hint = ", or let its name end in .gz" if packed == "gzip" else ""
     return f"it is compressed ({packed}); unpack it first{hint}"
 
 

@@ -38,30 +38,44 @@ def read_rows(
     Raises:
         DataError: If the file cannot be read, or a line is not a JSON object and nothing takes it.
     """
+    for number, _, row in placed_rows(path, on_bad):
+        yield number, row
+
+
+def placed_rows(
+    path: str | Path, on_bad: Callable[[str], None] | None = None
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Read as `read_rows` does; say of each line, too, where it begins.
+
+    Yields:
+        The number of the line, its first byte in the unpacked file, and the object.
+    """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
+    offset = 0
     try:
         require_ordinary(path)
         with opener(path, "rb") as file:
             for number, raw in enumerate(file, start=1):
                 line = _text(raw, path, number)
-                if not line or line.isspace():
-                    continue
-                try:
-                    row = _parse(line, f"{path}, line {number}")
-                except DataError as error:
-                    if on_bad is None:
-                        raise
-                    on_bad(str(error))
-                else:
-                    yield number, row
+                if line and not line.isspace():
+                    try:
+                        row = _parse(line, f"{path}, line {number}")
+                    except DataError as error:
+                        if on_bad is None:
+                            raise
+                        on_bad(str(error))
+                    else:
+                        yield number, offset, row
+                offset += len(raw)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
 
 
 def _text(line: bytes, path: Path, number: int) -> str:
     try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+        # An unpaired surrogate may come as bytes as it may come as an escape: its row is unscored.
+        return line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         reason = f"line {number} is not UTF-8 ({error.reason}); save it as UTF-8"
         raise DataError(f"Cannot read {path}: {why_no_text(path) or reason}.") from error

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from inspector_plugin.data.benchmarks import Question
+from inspector_plugin.data.benchmarks import Question, is_template
 from inspector_plugin.data.jsonl import response_field, text_field
 from inspector_plugin.data.rubrics import for_problem
 from inspector_plugin.data.stored_scores import JUDGEMENTS, RESPONSE_FIELDS
@@ -51,10 +51,10 @@ class RowFields:
         if self.question is not None:
             given["question"] = (
                 _rendered(row, self.question, where)
-                if _is_template(self.question)
+                if is_template(self.question)
                 else text_field(row, (self.question,), where)
             )
-        if self.response is not None and _is_template(self.response):
+        if self.response is not None and is_template(self.response):
             given["response"] = _rendered(row, self.response, where)
         elif self.response is not None:
             response, missing = response_field(row, (self.response,), where)
@@ -69,10 +69,6 @@ class RowFields:
 
 
 _USUAL = RowFields()
-
-
-def _is_template(field: str) -> bool:
-    return "{{" in field or "{%" in field
 
 
 def _rendered(row: Mapping[str, Any], template: str, where: str) -> str:
@@ -123,8 +119,10 @@ class RequestForm:
 
     @cached_property
     def _judges_questions(self) -> bool:
-        """Whether all criteria judge the question alone."""
-        return all(criterion.of_question for criterion in self.criteria)
+        """Whether all criteria judge the question alone; a rubric in their place does not."""
+        return self.rubric_field is None and all(
+            criterion.of_question for criterion in self.criteria
+        )
 
     def request(self, row: Mapping[str, Any], where: str) -> JudgeRequest:
         """Make the request of a row.

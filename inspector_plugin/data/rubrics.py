@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.records import JudgeRequest
 
@@ -62,7 +62,8 @@ def require_items(criteria: Sequence[Criterion], questions: Iterable[str], where
     for family in families:
         if problems and not any(family.for_problem(problem) for problem in problems):
             raise DataError(
-                f"The rubric {family.key!r} has items for {len(family.instances)} problems, and "
-                f"none of them is among the {len(problems)} of {where}; give the rubric that was "
+                f"The rubric {family.key!r} has items for "
+                f"{count_of(len(family.instances), 'problem')}, and none of them is among the "
+                f"{len(problems)} of {where}; give the rubric that was "
                 "made for these."
             )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
-from inspector_plugin.data.jsonl import response_field, text_field
+from inspector_plugin.data.jsonl import placed_rows, response_field, text_field
 from inspector_plugin.data.outcomes import Outcomes
 from inspector_plugin.data.score_columns import RawColumn, columns_of
-from inspector_plugin.data.score_lines import files_of, numbered_lines
 from inspector_plugin.data.score_rows import RowsRead
 from inspector_plugin.data.score_table import ScoreTable, Source
 from inspector_plugin.data.stored_scores import (
@@ -24,7 +24,7 @@ from inspector_plugin.data.stored_scores import (
     RESPONSE_FIELDS,
     ScalesOfVersion1,
 )
-from inspector_plugin.errors import CriteriaError, DataError
+from inspector_plugin.errors import CriteriaError, DataError, shown
 from inspector_plugin.schema.criteria import MULTICLASS, Criterion, Scale
 from inspector_plugin.schema.records import FORMAT_VERSION
 from inspector_plugin.schema.roscoe import ROSCOE
@@ -34,7 +34,7 @@ def read(
     sources: Sequence[Source], criteria: Sequence[Criterion], outcomes: Sequence[str]
 ) -> ScoreTable:
     """Read files into one table; see `read_score_table`."""
-    expanded = [each for source in sources for each in files_of(source)]
+    expanded = [each for source in sources for each in _files_of(source)]
     seen: set[str] = set()
     for each in expanded:
         place = os.path.realpath(each.path)
@@ -69,7 +69,7 @@ class _Reader:
         before = len(self._columns), self._outcomes.found
         empty = True
         self._stated_model = None
-        for line_number, offset, line in numbered_lines(source.path):
+        for line_number, offset, line in placed_rows(source.path):
             empty = False
             where = f"{source.path}, line {line_number}"
             if is_sample_log(line) and JUDGEMENTS not in line:
@@ -161,8 +161,9 @@ class _Reader:
                         column = self._column(number, judge, key)
                     cells.append((column, cell))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{where}: its judgements cannot be read ({reason}).") from error
+            raise DataError(
+                f"{where}: its judgements cannot be read ({shown(error, 200)})."
+            ) from error
         return cells
 
     def _short_cell(
@@ -252,6 +253,19 @@ class _Reader:
             refused=refused,
             judge_sources=judges,
         )
+
+
+def _files_of(source: Source) -> list[Source]:
+    """The files of a source: itself, or the newest log of each task in a folder of results."""
+    if not source.path.is_dir():
+        return [source]
+    logs: dict[tuple[Path, str], Path] = {}
+    for path in sorted(source.path.rglob("samples_*.jsonl")):
+        task = path.stem.rpartition("_")[0]  # samples_<task>_<date>; dates sort as texts
+        logs[path.parent, task] = path
+    if not logs:
+        raise DataError(f"{source.path} holds no samples_*.jsonl; run lm_eval with --log_samples.")
+    return [replace(source, path=path) for path in logs.values()]
 
 
 def _stem(path: Path) -> str:

@@ -116,11 +116,7 @@ class RowsRead:
 
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """The hashes of the questions and of the responses, [rows] each."""
-        sides = (self._question_hashes, self._response_hashes)
-        questions, responses = (
-            np.frombuffer(side, dtype=">u8").astype(np.uint64) for side in sides
-        )
-        return questions, responses
+        return _as_numbers(self._question_hashes), _as_numbers(self._response_hashes)
 
     def places(self) -> RowPlaces:
         """Where the rows stand in their files."""

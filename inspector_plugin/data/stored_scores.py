@@ -19,7 +19,7 @@ from typing import Any
 from inspector_plugin.data.eval_logs import is_sample_log, judged_rows
 from inspector_plugin.data.files import read_json, run_file
 from inspector_plugin.data.jsonl import read_rows, response_field, text_field
-from inspector_plugin.errors import CriteriaError, DataError, one_of
+from inspector_plugin.errors import CriteriaError, DataError, one_of, shown
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import Judgement
 from inspector_plugin.schema.rubrics import ItemVerdict
@@ -195,8 +195,7 @@ def judgements_of(row: Mapping[str, Any], where: str) -> dict[str, Judgement]:
     try:
         return {name: Judgement.from_json(value) for name, value in judgements.items()}
     except (KeyError, TypeError, ValueError, AttributeError, CriteriaError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{where}: its judgements cannot be read ({reason}).") from error
+        raise DataError(f"{where}: its judgements cannot be read ({shown(error, 200)}).") from error
 
 
 def _chosen(

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from inspector_plugin.data.files import require_ordinary, why_no_text
 from inspector_plugin.data.jsonl import read_rows
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, shown
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -290,8 +290,9 @@ def _parquet_rows(file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
                     number += 1
                     yield f"{file}, row {number}", {key: plain_value(row[key]) for key in row}
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"Cannot read {file}: it is not Parquet ({reason}).") from error
+            raise DataError(
+                f"Cannot read {file}: it is not Parquet ({shown(error, 200)})."
+            ) from error
 
 
 def plain_value(value: Any) -> Any:

@@ -92,7 +92,8 @@ def answers(
         yield group
     if len(seen) < len(requests):
         raise JudgeError(
-            f"Judge {name!r} judged {len(seen)} of {len(requests)} requests and stopped; {BUG}."
+            f"Judge {name!r} judged {len(seen)} of {count_of(len(requests), 'request')} "
+            f"and stopped; {BUG}."
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from inspector_plugin.data.jsonl import read_rows
 from inspector_plugin.data.requests import RequestRow
 from inspector_plugin.data.stored_scores import JUDGEMENTS
-from inspector_plugin.errors import CriteriaError, DataError, JudgeError
+from inspector_plugin.errors import CriteriaError, DataError, JudgeError, count_of
 from inspector_plugin.judging.cache import JudgeCache
 from inspector_plugin.judging.judge import Judge, StreamingJudge
 from inspector_plugin.judging.resume import REMEDY, opened_output
@@ -228,8 +228,8 @@ def _read_back(
     for place, (line, row) in enumerate(read_rows(out), start=1):
         if line > len(rows):
             raise DataError(
-                f"{out} already holds more than the {len(rows)} rows asked for; raise --limit, or "
-                "pass --overwrite."
+                f"{out} already holds more than the {count_of(len(rows), 'row')} asked for; "
+                "raise --limit, or pass --overwrite."
             )
         wanted = next(asked)
         try:

@@ -110,7 +110,7 @@ class Criterion:
         scale: The labels.
         anchors: What a label means, for all labels or for some.
         judges: "response", or "question" for a criterion that judges the question alone: whether
-            it can be answered, say. No response is needed then, and none is shown to a judge.
+            it can be answered, say. No response is needed then, and no language model is shown it.
         items: The items of a rubric, which a judge answers one by one; the score follows from its
             verdicts (`schema.rubric_scores`).
         instances: Items for single problems, beside `items`. A criterion that has any is no

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from inspector_plugin.errors import CriteriaError, one_of
+from inspector_plugin.errors import CriteriaError, one_of, shown
 from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.criteria import Criterion, require_unique
 from inspector_plugin.schema.roscoe import ROSCOE
@@ -210,7 +210,7 @@ def _load(path: Path) -> Any:
         RecursionError,
         yaml.YAMLError,
     ) as error:
-        reason = " ".join(str(error).split())[:300]  # YAML errors take several lines
+        reason = shown(error, 300)  # YAML errors take several lines
         raise CriteriaError(f"{path} cannot be read as {path.suffix[1:].upper()}: {reason}.") from (
             error
         )

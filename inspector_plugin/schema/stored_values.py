@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Larger numbers are none of this world.
+# Above all counts, seconds and scores that there are; more is damage.
 _MOST = 10**15
 
 
@@ -12,7 +12,7 @@ def number_in(value: Any) -> float:
     """Return the number that a field holds.
 
     Raises:
-        ValueError: If it is no number, or not a finite one.
+        ValueError: If it is no number, not a finite one, or too large for what is counted here.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _MOST:
         raise ValueError(f"a value must be a number, not {value!r:.40}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inspector_plugin.errors import ModelError
+from inspector_plugin.folders import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def is_local(name: str) -> bool:
     """Whether a name is not a hub id: an installed name, a folder or a file."""
     from inspector_plugin.lm.catalog import is_catalog_name
 
-    path = Path(name).expanduser()
+    path = expanded(name)
     named_as_path = path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf"
     return is_catalog_name(name) or named_as_path or path.is_dir()
 

@@ -148,10 +148,10 @@ def question_fingerprint() -> str:
 @lru_cache(maxsize=256)
 def _system(criteria: tuple[Criterion, ...], joint: bool, dataset: str) -> str:
     form = f"{_FORM.format(numbers=_numbers(criteria))} The form:\n{scores_form(criteria, joint)}"
-    is_prose = [criterion.key for criterion in criteria] == [RUBRIC] and not criteria[0].anchors
-    if is_prose and not criteria[0].of_question:
-        return "\n\n".join([_ROLE, _BY_RUBRIC, criteria[0].definition.strip(), form])
     of_question = criteria[0].of_question
+    is_prose = [criterion.key for criterion in criteria] == [RUBRIC] and not criteria[0].anchors
+    if is_prose and not of_question:
+        return "\n\n".join([_ROLE, _BY_RUBRIC, criteria[0].definition.strip(), form])
     one = _ONE_QUESTION_CRITERION if of_question else _ONE_CRITERION
     parts = [
         _QUESTION_ROLE if of_question else _ROLE,

@@ -20,9 +20,10 @@ from torch import Tensor
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.batches import Fault, OnFault, run_in_batches
 from inspector_plugin.lm.branches import branch_keywords, have_branches
+from inspector_plugin.lm.likelihoods import require_own_logits, token_likelihoods
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.observing import decoder_of, run_decoder
-from inspector_plugin.lm.plan import Feature, ForwardPlan
+from inspector_plugin.lm.plan import TOKEN_LIKELIHOODS, Feature, ForwardPlan
 from inspector_plugin.lm.pooling import pool
 from inspector_plugin.lm.prefix import Prefix, by_beginning, read_prefix
 from inspector_plugin.lm.tokens import ALL, Encoding
@@ -54,10 +55,13 @@ def pooled_features(
         For each feature [prompts, width] float32, in the order of `encodings`.
 
     Raises:
-        ModelError: If the model has no layer of that number; or if a value is not finite or a
+        ModelError: If the model has no layer of that number; if likelihoods are asked for and its
+            logits are made in a way that is not known here; or if a value is not finite or a
             prompt does not fit into memory, and nobody is to be told.
     """
     plan.require_layers(language_model)
+    if plan.has_likelihoods:
+        require_own_logits(language_model)
     result = {
         feature: np.full((len(encodings), feature.width(language_model)), np.nan, dtype=np.float32)
         for feature in plan.features
@@ -115,7 +119,11 @@ def _run_batch(
         for feature in plan.of(layer, attention):
             spans = [encoding.spans[feature.span] for encoding in batch]
             own = [(start - skipped, end - skipped) for start, end in spans]
-            pooled[feature] = pool(states, own, feature.pooling, before)
+            if feature.pooling == TOKEN_LIKELIHOODS:
+                ids = [encoding.token_ids for encoding in batch]
+                pooled[feature] = token_likelihoods(language_model, states, ids, own)
+            else:
+                pooled[feature] = pool(states, own, feature.pooling, before)
 
     run_decoder(language_model, token_ids, keywords, plan, receive)
     return {feature: pooled[feature].cpu().numpy() for feature in plan.features}

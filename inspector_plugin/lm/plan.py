@@ -9,6 +9,24 @@ from inspector_plugin.lm.loading import LanguageModel
 
 EMBEDDING = -1
 ATTENTION_ENTROPY = "attention_entropy"
+TOKEN_LIKELIHOODS = "token_likelihoods"
+# What likelihoods are summed up in: logarithms of the probability of each token given those before,
+# how often it was the likeliest one, and the entropy of the probabilities.
+LIKELIHOODS = (
+    "mean",
+    "5th percentile",
+    "10th percentile",
+    "25th percentile",
+    "lowest",
+    "mean at digits",
+    "10th percentile at digits",
+    "lowest at digits",
+    "lowest mean of a step",
+    "likeliest share",
+    "likeliest share at digits",
+    "mean entropy",
+    "mean entropy at digits",
+)
 AUTO = "auto"
 
 
@@ -23,7 +41,8 @@ class Feature:
         span: "all", a named span of the prompt, or one of its suffixes.
         pooling: "mean", "last", "min" or "max" of the hidden states of the span's tokens; or
             "attention_entropy", the mean over the span's tokens of the entropy of each attention
-            head's weights, in nats.
+            head's weights, in nats; or "token_likelihoods", of the last layer alone: how likely the
+            span's tokens are, in the numbers that `LIKELIHOODS` names.
     """
 
     layer: int
@@ -36,9 +55,11 @@ class Feature:
         return self.pooling == ATTENTION_ENTROPY
 
     def width(self, language_model: LanguageModel) -> int:
-        """Number of values: the hidden size, or the number of attention heads."""
+        """Number of values: the hidden size, the attention heads, or the likelihoods' numbers."""
         if self.is_attention:
             return language_model.attention_heads
+        if self.pooling == TOKEN_LIKELIHOODS:
+            return len(LIKELIHOODS)
         return language_model.hidden_size
 
 
@@ -61,6 +82,11 @@ class ForwardPlan:
     reuse_prefix: bool = True
 
     @property
+    def has_likelihoods(self) -> bool:
+        """Whether a feature is made of the likelihood of tokens."""
+        return any(feature.pooling == TOKEN_LIKELIHOODS for feature in self.features)
+
+    @property
     def highest_layer(self) -> int:
         """The highest layer to run; `EMBEDDING` if none is needed."""
         return max((feature.layer for feature in self.features), default=EMBEDDING)
@@ -75,13 +101,20 @@ class ForwardPlan:
         return [f for f in self.features if f.layer == layer and f.is_attention == attention]
 
     def require_layers(self, language_model: LanguageModel) -> None:
-        """Check that the model has the layers asked for.
+        """Check that the model has the layers asked for, and likelihoods are of its last one.
 
         Raises:
-            ModelError: If it has not.
+            ModelError: If it has not, or they are not.
         """
         if self.highest_layer >= language_model.layers:
             raise ModelError(
                 f"Language model {language_model.name!r} has layers "
                 f"0-{language_model.layers - 1}, not {self.highest_layer}."
             )
+        last = language_model.layers - 1
+        for feature in self.features:
+            if feature.pooling == TOKEN_LIKELIHOODS and feature.layer != last:
+                raise ModelError(
+                    f"The likelihood of tokens is read from the last layer, {last}, of "
+                    f"{language_model.name!r}, not from layer {feature.layer}."
+                )

@@ -74,7 +74,9 @@ def by_beginning(
         starts = [start for name, (start, _) in encoding.spans.items() if name != ALL]
         shared = encoding.token_ids[: min(starts, default=0)]
         branches = len(encoding.suffixes) > 1
-        worth_it = plan.reuse_prefix and len(shared) >= _SHORTEST and not branches
+        # A token's likelihood is read from the state before it, which a prefix does not keep.
+        can_be = plan.reuse_prefix and not branches and not plan.has_likelihoods
+        worth_it = can_be and len(shared) >= _SHORTEST
         groups.setdefault(shared if worth_it else (), []).append(index)
     return groups
 
@@ -118,8 +120,14 @@ def _read(
     output = run_decoder(
         language_model, batch, {"use_cache": True}, plan, receive, stop_early=False
     )
-    cache = getattr(output, "past_key_values", None)
+    cache = cache_of(output)
     return Prefix(len(token_ids), cache, states) if _has_keys(cache) else None
+
+
+def cache_of(output: object) -> object:
+    """Take the cache of a model's output; transformers warns of the name that it gives up."""
+    name = "cache" if hasattr(output, "cache") else "past_key_values"
+    return getattr(output, name, None)
 
 
 def _has_keys(cache: object) -> TypeGuard[DynamicCache]:

@@ -7,7 +7,6 @@ reads, state l the output of the l-th layer, and the last state has the final no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from inspector_plugin.lm.number_format import DTYPES
 from inspector_plugin.lm.observing import decoder_of
 from inspector_plugin.lm.plan import EMBEDDING, Feature, ForwardPlan
 from inspector_plugin.lm.tokens import ALL, Encoding
+from inspector_plugin.lm.unembedding import scaled
 
 # Relative to the largest logit; bfloat16 keeps 8 bits, which the sum over the hidden size spends.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -70,7 +70,7 @@ class ScoreHead:
         Raises:
             ModelError: If the model unembeds in a way that is not known here.
         """
-        config = language_model.model.config.get_text_config()
+        self._config = language_model.model.config.get_text_config()
         head = language_model.model.get_output_embeddings()
         rows = torch.tensor(score_ids, device=head.weight.device)
         self._weight: Tensor = head.weight[rows].float()
@@ -78,10 +78,6 @@ class ScoreHead:
         self._bias: Tensor | None = None if bias is None else bias[rows].float()
         self._norm = _final_norm(decoder_of(language_model.model))
         self._dtype = DTYPES[language_model.dtype]
-        # Cohere and Falcon-H1 multiply by the one, Granite divides by the other.
-        multiplier = _number(config, "logit_scale") * _number(config, "lm_head_multiplier")
-        self._scale = multiplier / _number(config, "logits_scaling")
-        self._softcap = getattr(config, "final_logit_softcapping", None)
         _require_own_logits(self, language_model, score_ids)
 
     def logits(self, hidden: FloatArray, final_norm: bool) -> FloatArray:
@@ -100,9 +96,7 @@ class ScoreHead:
             if final_norm:
                 lower = self._norm(states[:, :-1].to(self._dtype)).float()
                 states = torch.cat([lower, states[:, -1:]], dim=1)
-            logits = nn.functional.linear(states, self._weight, self._bias) * self._scale
-            if self._softcap:
-                logits = torch.tanh(logits / self._softcap) * self._softcap
+            logits = scaled(nn.functional.linear(states, self._weight, self._bias), self._config)
             array: FloatArray = logits.cpu().numpy()
             return array
 
@@ -139,11 +133,6 @@ def _final_norm(decoder: nn.Module) -> nn.Module:
     ]
     # A norm of the embeddings, where there is one, comes before the layers.
     return norms[-1] if norms else nn.Identity()
-
-
-def _number(config: Any, name: str) -> float:
-    value = getattr(config, name, None)
-    return 1.0 if value is None else float(value)
 
 
 def _require_own_logits(

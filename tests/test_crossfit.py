@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
@@ -24,7 +25,7 @@ from inspector_plugin.judges.inspector.crossfit_training import (
     PackPlan,
     fit_chains,
 )
-from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, Inputs
+from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, Inputs, Reading
 from inspector_plugin.judges.inspector.linear import LinearModel, fit_linear
 from inspector_plugin.judges.inspector.overlap import OVERLAP_FEATURES, overlap_features
 from inspector_plugin.judges.inspector.packs import read_pack
@@ -37,6 +38,7 @@ from inspector_plugin.judges.inspector.training_texts import (
     made_texts,
     scored_texts,
 )
+from inspector_plugin.lm.plan import LIKELIHOODS, TOKEN_LIKELIHOODS, Feature
 from inspector_plugin.schema.correctness import CORRECTNESS
 from inspector_plugin.schema.criteria import BINARY, MULTICLASS
 from inspector_plugin.schema.records import CriterionScore, Judgement
@@ -80,7 +82,7 @@ def fitted() -> tuple[TrainingData, CrossFitted]:
     data = made_data()
     plan = PackPlan("tiny", "tiny", "multiclass", ("fluency",))
     known = frozenset(text.problems[0] for text in data.texts)
-    return data, CrossFitted(1, fit_chains(Fits(data, plan)), known)
+    return data, CrossFitted(Reading(1), fit_chains(Fits(data, plan)), known)
 
 
 def test_a_known_problem_is_judged_by_the_chain_that_never_saw_it(
@@ -243,6 +245,34 @@ def test_a_pack_comes_back_as_it_was_written(
             models.probabilities(data.inputs, key),
             atol=1e-4,
         )
+
+
+def test_a_pack_that_looks_at_likelihoods_asks_for_them_and_uses_them(tmp_path: Path) -> None:
+    data = made_data()
+    random = np.random.default_rng(2)
+    likelihoods = random.normal(size=(len(data.texts), len(LIKELIHOODS)))
+    # Nothing but the fourth number tells the scores.
+    likelihoods[:, 3] = [t.scores["fluency"].score if t.scores else 3.0 for t in data.texts]
+    states = random.normal(size=data.inputs.states.shape)
+    inputs = Inputs(states, data.inputs.questions, data.inputs.responses, likelihoods)
+    data = TrainingData(data.texts, inputs)
+    chains = fit_chains(Fits(data, PackPlan("tiny", "tiny", "multiclass", ("fluency",))))
+    models = CrossFitted(Reading(1, 2), chains, frozenset())
+    write_pack(tmp_path / "multiclass", models)
+    probe = read_pack(tmp_path / "multiclass").probes["fluency"]
+    assert isinstance(probe, CrossFittedProbe)
+    assert Feature(2, "response", TOKEN_LIKELIHOODS) in probe.features()
+    found = probe.models.probabilities(inputs, "fluency")
+    np.testing.assert_allclose(found, models.probabilities(inputs, "fluency"), atol=1e-4)
+    scored = np.flatnonzero(data.labels("fluency", "multiclass", "tiny") >= 0)
+    told = spearmanr(found[scored] @ np.arange(5), likelihoods[scored, 3]).statistic
+    others = Inputs(states, inputs.questions, inputs.responses, np.zeros_like(likelihoods))
+    blind = spearmanr(
+        probe.models.probabilities(others, "fluency")[scored] @ np.arange(5),
+        likelihoods[scored, 3],
+    ).statistic
+    assert told > 0.5
+    assert blind < 0.35
 
 
 def test_an_altered_pack_is_refused(

@@ -134,14 +134,14 @@ def test_a_probe_is_its_own_model_and_a_share_of_what_all_scores_have_in_common(
     excluded = frozenset({1})
     seen, narrow = data.without(excluded), data.inputs.narrow
     rows = [seen & (labels[key] >= 0) for key in ("logicality", "fluency")]
-    alone = fit(narrow[rows[0]], own[rows[0]], 0.01, 1.0)
+    alone = fit(data.inputs, rows[0], own[rows[0]], 0.01, 1.0)
     both = np.r_[np.flatnonzero(rows[0]), np.flatnonzero(rows[1])]
-    common = fit(narrow[both], own[both], 0.01, 1.0)
+    common = fit(data.inputs, both, own[both], 0.01, 1.0)
     expected = alone.logits(narrow) + COMMON_SHARE * common.logits(narrow)
     found = probes.probe("logicality", excluded, 0.01).logits(narrow)
     np.testing.assert_allclose(found, expected, atol=1e-9)
     # A criterion with other labels has nothing to share.
     chosen = seen & (labels["binary"] >= 0)
-    single = fit(narrow[chosen], labels["binary"][chosen], 0.01, 1.0)
+    single = fit(data.inputs, chosen, labels["binary"][chosen], 0.01, 1.0)
     found = probes.probe("binary", excluded, 0.01).logits(narrow)
     np.testing.assert_allclose(found, single.logits(narrow), atol=1e-9)

@@ -26,6 +26,7 @@ from inspector_plugin.schema.roscoe import ROSCOE
 
 if TYPE_CHECKING:
     from inspector_plugin.judges.inspector.crossfit_training import Fits
+    from inspector_plugin.judges.inspector.inputs import Reading
     from inspector_plugin.judges.inspector.training_texts import TrainingText
 
 _SOURCES, _WORKED = 150, 500
@@ -70,6 +71,11 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct", help="language model")
     parser.add_argument("--layer", type=int, help="layer to look at; default: two thirds up")
     parser.add_argument(
+        "--likelihoods",
+        action="store_true",
+        help="look at the likelihood of the response's tokens as well, which takes all layers",
+    )
+    parser.add_argument(
         "--sources",
         type=flags.positive,
         default=_SOURCES,
@@ -103,14 +109,18 @@ def _crossfit(options: argparse.Namespace) -> int:
     texts = _texts(scored, files, options)
     from inspector_plugin.judges.inspector.crossfit_data import training_data
     from inspector_plugin.judges.inspector.crossfit_training import CHAINS, Fits, PackPlan
+    from inspector_plugin.judges.inspector.inputs import Reading
     from inspector_plugin.lm.batches import parse_batch_size
     from inspector_plugin.lm.feature_store import FeatureStore
     from inspector_plugin.lm.loading import load_language_model
 
     language_model = load_language_model(options.model, options.device, options.dtype)
-    layer = 2 * language_model.layers // 3 if options.layer is None else options.layer
+    reading = Reading(
+        2 * language_model.layers // 3 if options.layer is None else options.layer,
+        language_model.layers - 1 if options.likelihoods else None,
+    )
     data = training_data(
-        texts, language_model, layer, FeatureStore(), parse_batch_size(options.batch_size)
+        texts, language_model, reading, FeatureStore(), parse_batch_size(options.batch_size)
     )
     packs = [(name, name) for name in scored] + [(to, name) for name, to in transfers.items()]
     head = {
@@ -121,7 +131,7 @@ def _crossfit(options: argparse.Namespace) -> int:
             "hidden_size": language_model.hidden_size,
             "dtype": language_model.dtype,
         },
-        "training": _training(options, scored, layer),
+        "training": _training(options, scored, reading.layer),
     }
     shared: Fits | None = None
     with Progress(len(packs) * len(LABELS) * CHAINS, "Fitting", "chain") as progress:
@@ -132,13 +142,17 @@ def _crossfit(options: argparse.Namespace) -> int:
                 )
                 which = PackPlan(dataset, source, labels, keys)
                 fits = Fits(data, which, shared, progress.advance)
-                _fit_pack(options, fits, criteria, head)
+                _fit_pack(options, fits, criteria, head, reading)
                 shared = fits
     return 0
 
 
 def _fit_pack(
-    options: argparse.Namespace, fits: Fits, criteria: Sequence[Criterion], head: Mapping[str, Any]
+    options: argparse.Namespace,
+    fits: Fits,
+    criteria: Sequence[Criterion],
+    head: Mapping[str, Any],
+    reading: Reading,
 ) -> None:
     """Fit and write one pack, and print its figures."""
     from inspector_plugin.judges.inspector.crossfit import CrossFitted
@@ -158,7 +172,7 @@ def _fit_pack(
             raise PackError(f"{folder} holds a pack already; use --overwrite, or another --out.")
         chains = fit_chains(fits)
         known = frozenset(problem for text in fits.data.texts for problem in text.problems)
-        models = CrossFitted(head["training"]["layer"], chains, known)
+        models = CrossFitted(reading, chains, known)
         entries = criterion_figures(fits, chains, options.seed)
         by_key = {criterion.key: criterion for criterion in (*criteria, CORRECTNESS)}
         own = {

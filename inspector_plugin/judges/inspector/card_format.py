@@ -65,7 +65,8 @@ _CROSS_FITTED = record(
         "layout": _LAYOUT,
         "known_problems": listing(text),
         "arrays": record({"file": text, "sha256": text}),
-    }
+    },
+    {"likelihoods": choice(True, False)},
 )
 _CROSS_FITTED_ENTRY = record(
     {"criterion": mapping(anything), "fingerprint": text}, {"figures": mapping(anything)}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.special import expit, softmax
 
 from inspector_plugin.data.folds import fold_of
-from inspector_plugin.judges.inspector.inputs import Array, Inputs
+from inspector_plugin.judges.inspector.inputs import Array, Inputs, Reading
 from inspector_plugin.judges.inspector.linear import LinearModel
 
 OFF_TASK = "off-task"
@@ -165,12 +165,12 @@ class CrossFitted:
     """The chains of a pack, one for each fold.
 
     Attributes:
-        layer: The layer whose states are looked at.
+        reading: What they look at.
         chains: By fold.
         known: Identities of the problems that any component was fitted on.
     """
 
-    layer: int
+    reading: Reading
     chains: tuple[Chain, ...]
     known: frozenset[str]
 

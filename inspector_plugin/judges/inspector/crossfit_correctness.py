@@ -102,9 +102,11 @@ class CorrectnessProbes:
 
     def _fit(self, labels: Ints, chosen: Bools) -> LinearModel:
         return fit(
-            self._data.inputs.wide[chosen],
+            self._data.inputs,
+            chosen,
             labels[chosen],
             _STRENGTH,
             _EMPHASIS,
-            self._weights[chosen],
+            wide=True,
+            weights=self._weights[chosen],
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector_plugin.data.folds import fold_of
-from inspector_plugin.judges.inspector.inputs import Inputs, state_features
+from inspector_plugin.judges.inspector.inputs import Inputs, Reading
 from inspector_plugin.judges.inspector.layout import PromptLayout, bare_layout
 from inspector_plugin.judges.inspector.packs import label_scale
 from inspector_plugin.judges.inspector.question_forms import QUESTION_FORMS
@@ -114,7 +114,7 @@ def layout_of(dataset: str) -> PromptLayout:
 def training_data(
     texts: Sequence[TrainingText],
     language_model: LanguageModel,
-    layer: int,
+    reading: Reading,
     store: FeatureStore,
     batch_size: int | None = None,
     form: str | None = SOLUTION,
@@ -125,22 +125,21 @@ def training_data(
 
     Args:
         texts: The texts, their questions in the form of their data set.
-        language_model: The model whose hidden states are looked at.
-        layer: The layer.
+        language_model: The model.
+        reading: What is looked at.
         store: Where features are kept.
         batch_size: The most prompts in a batch; None for as many as fit.
         form: The name in `RESPONSE_FORMS` of how responses are read; None for as they are.
     """
     layout = replace(bare_layout(ROSCOE[0]), response_form=form)
-    features = state_features(layer)
     read = [layout.read(JudgeRequest(text.question, text.response)) for text in texts]
     encodings = [encode(language_model, layout.laid_out(each)) for each in read]
     kept = [n for n, e in enumerate(encodings) if e.spans["response"][0] < e.spans["response"][1]]
-    plan = ForwardPlan(features, batch_size)
+    plan = ForwardPlan(reading.features, batch_size)
     paths = store.extract(language_model, [encodings[n] for n in kept], plan)
-    pooled = read_features(paths, {f: f.width(language_model) for f in features})
+    pooled = read_features(paths, {f: f.width(language_model) for f in reading.features})
     chosen = tuple(texts[n] for n in kept)
     inputs = Inputs.of(
-        pooled, layer, [read[n].question for n in kept], [read[n].response for n in kept]
+        pooled, reading, [read[n].question for n in kept], [read[n].response for n in kept]
     )
     return TrainingData(chosen, inputs)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from inspector_plugin.judges.inspector.crossfit_data import Bools, Excluded, Ints, TrainingData
-from inspector_plugin.judges.inspector.inputs import emphasis
+from inspector_plugin.judges.inspector.inputs import Inputs, emphasis
 from inspector_plugin.judges.inspector.linear import Array, LinearModel, fit_linear
 from inspector_plugin.judges.inspector.training_texts import FOLDS
 
@@ -15,10 +15,29 @@ _LEAST_ROWS = 50
 
 
 def fit(
-    features: Array, labels: Ints, strength: float, on_text: float, weights: Array | None = None
+    inputs: Inputs,
+    rows: Ints | Bools,
+    labels: Ints,
+    strength: float,
+    on_counted: float,
+    *,
+    wide: bool = False,
+    weights: Array | None = None,
 ) -> LinearModel:
-    """Fit a component; `on_text` is the emphasis on the text features. See `fit_linear`."""
-    return fit_linear(features, labels, strength, emphasis(features.shape[1], on_text), weights)
+    """Fit a component.
+
+    Args:
+        inputs: Texts.
+        rows: Those to fit it on.
+        labels: Their labels, one for each of the rows.
+        strength: See `fit_linear`.
+        on_counted: The emphasis on what stands beside the states.
+        wide: Whether the component looks at `Inputs.wide`, else at `Inputs.narrow`.
+        weights: The weight of each row within its label; all the same if None.
+    """
+    features = (inputs.wide if wide else inputs.narrow)[rows]
+    emphases = emphasis(features.shape[1], inputs.counted.shape[1], on_counted)
+    return fit_linear(features, labels, strength, emphases, weights)
 
 
 def held_out(

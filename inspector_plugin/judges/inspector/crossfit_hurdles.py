@@ -104,4 +104,4 @@ class Hurdles:
 
     def _fit(self, labels: Ints, excluded: Excluded) -> LinearModel:
         chosen = self._data.without(excluded) & (labels >= 0)
-        return fit(self._data.inputs.narrow[chosen], labels[chosen], _STRENGTH, _EMPHASIS)
+        return fit(self._data.inputs, chosen, labels[chosen], _STRENGTH, _EMPHASIS)

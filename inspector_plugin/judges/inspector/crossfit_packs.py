@@ -26,7 +26,7 @@ from inspector_plugin.judges.inspector.crossfit import (
     Familiarity,
     Hurdle,
 )
-from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, state_features
+from inspector_plugin.judges.inspector.inputs import TEXT_FEATURES, Reading
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.linear import LinearModel, finite_array
 from inspector_plugin.judges.inspector.probe import CrossFittedProbe
@@ -62,7 +62,8 @@ def write_cross_fitted(
         "format_version": FORMAT_VERSION,
         **head,
         CROSS_FITTED: {
-            "layer": models.layer,
+            "layer": models.reading.layer,
+            "likelihoods": bool(models.reading.likelihoods),
             "folds": len(models.chains),
             "text_features": list(TEXT_FEATURES),
             "layout": layout.to_json(),
@@ -116,6 +117,8 @@ def read_cross_fitted(folder: Path, card: Mapping[str, Any]) -> dict[str, CrossF
     hidden_size, layers = card["language_model"]["hidden_size"], card["language_model"]["layers"]
     if not 0 <= about["layer"] < layers:
         raise ValueError(f"layer {about['layer']} of a language model with {layers} layers")
+    # Packs from before there were likelihoods do not speak of them.
+    reading = Reading(about["layer"], layers - 1 if about.get("likelihoods", False) else None)
     criteria = {}
     for key, entry in card["criteria"].items():
         criterion = Criterion.from_json(entry["criterion"])
@@ -127,11 +130,12 @@ def read_cross_fitted(folder: Path, card: Mapping[str, Any]) -> dict[str, CrossF
         for each in criteria
     }
     chains = tuple(
-        _read_chain(arrays, str(fold), hidden_size, labels) for fold in range(about["folds"])
+        _read_chain(arrays, str(fold), hidden_size, reading.counted, labels)
+        for fold in range(about["folds"])
     )
-    models = CrossFitted(about["layer"], chains, frozenset(about["known_problems"]))
+    models = CrossFitted(reading, chains, frozenset(about["known_problems"]))
     layout = PromptLayout.from_json(about["layout"])
-    missing = {feature.span for feature in state_features(0)} - set(layout.spans)
+    missing = {feature.span for feature in reading.features} - set(layout.spans)
     if missing:
         raise ValueError(f"the layout has no span {', '.join(missing)}")
     return {
@@ -168,8 +172,10 @@ def _hurdle_arrays(hurdle: Hurdle, name: str) -> dict[str, npt.NDArray[np.float3
     }
 
 
-def _read_chain(arrays: Arrays, prefix: str, hidden_size: int, labels: Mapping[str, int]) -> Chain:
-    narrow, wide = hidden_size + len(TEXT_FEATURES), 3 * hidden_size + len(TEXT_FEATURES)
+def _read_chain(
+    arrays: Arrays, prefix: str, hidden_size: int, counted: int, labels: Mapping[str, int]
+) -> Chain:
+    narrow, wide = hidden_size + counted, 3 * hidden_size + counted
     attempt = _read_hurdle(arrays, f"{prefix}.attempt", narrow)
     directions = arrays.get(f"{prefix}.familiarity.directions")
     count = 0 if directions is None else len(directions)

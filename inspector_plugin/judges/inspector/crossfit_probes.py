@@ -41,7 +41,7 @@ class ScoreProbes:
         if (key, excluded, strength) not in self._probes:
             labels = self._labels[key]
             chosen = self._data.without(excluded) & (labels >= 0)
-            own = fit(self._data.inputs.narrow[chosen], labels[chosen], strength, 1.0)
+            own = fit(self._data.inputs, chosen, labels[chosen], strength, 1.0)
             common = self._in_common(self._counts[key], excluded)
             self._probes[key, excluded, strength] = (
                 own if common is None else own.plus(common, self._share)
@@ -83,7 +83,8 @@ class ScoreProbes:
             rows = [np.flatnonzero(seen & (self._labels[key] >= 0)) for key in keys]
             labels = [self._labels[key][own] for key, own in zip(keys, rows, strict=True)]
             self._common[count, excluded] = fit(
-                self._data.inputs.narrow[np.concatenate(rows)],
+                self._data.inputs,
+                np.concatenate(rows),
                 np.concatenate(labels),
                 _COMMON_STRENGTH,
                 1.0,

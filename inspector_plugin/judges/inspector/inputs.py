@@ -14,7 +14,7 @@ from inspector_plugin.judges.inspector.arithmetic import ARITHMETIC_FEATURES, ar
 from inspector_plugin.judges.inspector.overlap import OVERLAP_FEATURES, overlap_features
 from inspector_plugin.judges.inspector.surface import SURFACE_COUNTS, surface_counts
 from inspector_plugin.lm.forward import Pooled
-from inspector_plugin.lm.plan import Feature
+from inspector_plugin.lm.plan import LIKELIHOODS, TOKEN_LIKELIHOODS, Feature
 
 Array = npt.NDArray[np.float64]
 TEXT_FEATURES = (*ARITHMETIC_FEATURES, *SURFACE_COUNTS, *OVERLAP_FEATURES)
@@ -44,9 +44,40 @@ def text_features(questions: Sequence[str], responses: Sequence[str]) -> Array:
     return np.hstack([arithmetic, np.log1p(surface_counts(responses)), overlap])
 
 
-def state_features(layer: int) -> tuple[Feature, ...]:
-    """The pooled states that a model of a layer needs: mean, last and maximum of the response."""
-    return tuple(Feature(layer, "response", pooling) for pooling in _WIDE_POOLINGS)
+@dataclass(frozen=True)
+class Reading:
+    """What a cross-fitted model reads of the language model.
+
+    Attributes:
+        layer: The layer whose hidden states it looks at.
+        last_layer: The model's last layer, where the likelihoods of tokens are looked at as well;
+            None where they are not.
+    """
+
+    layer: int
+    last_layer: int | None = None
+
+    @property
+    def states(self) -> tuple[Feature, ...]:
+        """The pooled states: mean, last and maximum of the response."""
+        return tuple(Feature(self.layer, "response", pooling) for pooling in _WIDE_POOLINGS)
+
+    @property
+    def likelihoods(self) -> tuple[Feature, ...]:
+        """The likelihoods of the response's tokens, one feature or none."""
+        if self.last_layer is None:
+            return ()
+        return (Feature(self.last_layer, "response", TOKEN_LIKELIHOODS),)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All that a forward pass is asked for."""
+        return (*self.states, *self.likelihoods)
+
+    @property
+    def counted(self) -> int:
+        """How many numbers stand beside the states: likelihoods and text features."""
+        return len(self.likelihoods) * len(LIKELIHOODS) + len(TEXT_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -58,19 +89,23 @@ class Inputs:
             [rows, 3 * hidden size].
         questions: The problems.
         responses: The responses.
+        likelihoods: How likely the response's tokens are, [rows, 13], see `plan.LIKELIHOODS`;
+            None where they are not looked at.
     """
 
     states: Array
     questions: Sequence[str]
     responses: Sequence[str]
+    likelihoods: Array | None = None
 
     @staticmethod
     def of(
-        pooled: Pooled, layer: int, questions: Sequence[str], responses: Sequence[str]
+        pooled: Pooled, reading: Reading, questions: Sequence[str], responses: Sequence[str]
     ) -> Inputs:
         """Take what is needed out of pooled features."""
-        states = np.concatenate([pooled[feature] for feature in state_features(layer)], axis=1)
-        return Inputs(states, questions, responses)
+        states = np.concatenate([pooled[feature] for feature in reading.states], axis=1)
+        likelihoods = [pooled[feature].astype(np.float64) for feature in reading.likelihoods]
+        return Inputs(states, questions, responses, likelihoods[0] if likelihoods else None)
 
     def part(self, rows: npt.NDArray[np.int64]) -> Inputs:
         """Take some rows, without counting anything anew."""
@@ -78,6 +113,7 @@ class Inputs:
             self.states[rows],
             [self.questions[row] for row in rows],
             [self.responses[row] for row in rows],
+            None if self.likelihoods is None else self.likelihoods[rows],
         )
         chosen.__dict__["text"] = self.text[rows]
         return chosen
@@ -87,15 +123,21 @@ class Inputs:
         """[rows, 44]; see `text_features`."""
         return text_features(self.questions, self.responses)
 
+    @property
+    def counted(self) -> Array:
+        """What stands beside the states: likelihoods, if there are any, and text features."""
+        return self.text if self.likelihoods is None else np.hstack([self.likelihoods, self.text])
+
     @cached_property
     def narrow(self) -> Array:
-        """The mean of the states, and the text features: [rows, hidden size + 44]."""
-        return np.hstack([self.states[:, : self.states.shape[1] // len(_WIDE_POOLINGS)], self.text])
+        """The mean of the states, and what stands beside them: [rows, hidden size + counted]."""
+        states = self.states[:, : self.states.shape[1] // len(_WIDE_POOLINGS)]
+        return np.hstack([states, self.counted])
 
     @cached_property
     def wide(self) -> Array:
-        """All states, and the text features: [rows, 3 * hidden size + 44]."""
-        return np.hstack([self.states, self.text])
+        """All states, and what stands beside them: [rows, 3 * hidden size + counted]."""
+        return np.hstack([self.states, self.counted])
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
@@ -103,8 +145,8 @@ class Inputs:
         return tuple(problem_identity(question) for question in self.questions)
 
 
-def emphasis(features: int, on_text: float) -> Array:
-    """Weights of standardised features for `fit_linear`: 1 for states, `on_text` for the others."""
+def emphasis(features: int, counted: int, on_counted: float) -> Array:
+    """Weights of standardised features for `fit_linear`: 1 for states, else `on_counted`."""
     weights = np.ones(features)
-    weights[-len(TEXT_FEATURES) :] = on_text
+    weights[-counted:] = on_counted
     return weights

@@ -12,7 +12,7 @@ import numpy as np
 from inspector_plugin.data.problems import problem_key
 from inspector_plugin.judges.inspector.classifiers import Array, ProbeClassifier
 from inspector_plugin.judges.inspector.crossfit import CrossFitted
-from inspector_plugin.judges.inspector.inputs import Inputs, state_features
+from inspector_plugin.judges.inspector.inputs import Inputs, Reading
 from inspector_plugin.judges.inspector.layout import PromptLayout
 from inspector_plugin.judges.inspector.published import PublishedClassifier
 from inspector_plugin.judges.inspector.representation import JoinedRepresentation, Representation
@@ -50,14 +50,14 @@ class Seen:
     responses: Sequence[str]
 
     @cached_property
-    def _inputs(self) -> dict[int, Inputs]:
+    def _inputs(self) -> dict[Reading, Inputs]:
         return {}
 
-    def inputs(self, layer: int) -> Inputs:
-        """What a cross-fitted model of a layer looks at, made once."""
-        if layer not in self._inputs:
-            self._inputs[layer] = Inputs.of(self.pooled, layer, self.questions, self.responses)
-        return self._inputs[layer]
+    def inputs(self, reading: Reading) -> Inputs:
+        """What a cross-fitted model looks at, made once."""
+        if reading not in self._inputs:
+            self._inputs[reading] = Inputs.of(self.pooled, reading, self.questions, self.responses)
+        return self._inputs[reading]
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,11 @@ class CrossFittedProbe:
 
     def features(self) -> set[Feature]:
         """The features that the models ask for."""
-        return set(state_features(self.models.layer))
+        return set(self.models.reading.features)
 
     def predict(self, seen: Seen) -> Prediction:
         """Judge a batch, each problem by models that never saw it."""
-        inputs = seen.inputs(self.models.layer)
+        inputs = seen.inputs(self.models.reading)
         probabilities = self.models.probabilities(inputs, self.criterion.key)
         always = (TRANSFERRED,) if "transferred_from" in self.record else ()
         return Prediction(

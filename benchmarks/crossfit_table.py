@@ -1,17 +1,22 @@
-"""The figures of the cross-fitted packs that ship, as Markdown tables for docs/RESULTS.md.
+"""The figures of cross-fitted packs, as Markdown tables for docs/RESULTS.md.
 
-python benchmarks/crossfit_table.py
+    python benchmarks/crossfit_table.py
+    python benchmarks/crossfit_table.py --probes full
+
+Those of the packs that ship as the default, or of others that ship, or of a folder of packs.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.pack_choice import packs_root
+from inspector_plugin.judges.inspector.pack_folders import model_folder
 from inspector_plugin.judges.inspector.packs import read_card
 
-ROOT = shipped_folder("probes") / "smollm2-135m-instruct"
 PACKS = [(name, labels) for name in ("gsm8k", "gpqa") for labels in ("multiclass", "binary")]
 
 
@@ -57,9 +62,9 @@ def agreement(card: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def detection(name: str) -> Iterator[str]:
+def detection(packs: Path, name: str) -> Iterator[str]:
     """The share of held-out responses that get each flag."""
-    found = read_card(ROOT / name / "multiclass")["figures"]["detection"]
+    found = read_card(packs / name / "multiclass")["figures"]["detection"]
     rows = [
         [
             kind,
@@ -74,9 +79,9 @@ def detection(name: str) -> Iterator[str]:
     yield from table(head, *rows)
 
 
-def correctness() -> Iterator[str]:
+def correctness(packs: Path) -> Iterator[str]:
     """How well the probability of a right solution ranks solutions, by their author."""
-    auc = read_card(ROOT / "gsm8k" / "multiclass")["criteria"]["correctness"]["figures"]["auc"]
+    auc = read_card(packs / "gsm8k" / "multiclass")["criteria"]["correctness"]["figures"]["auc"]
     left_out = auc["author_left_out"]
     rows = [
         [author, f"{value:.3f}", f"{left_out[author]:.3f}" if author in left_out else ""]
@@ -89,14 +94,17 @@ def correctness() -> Iterator[str]:
 
 def main() -> None:
     """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--probes", help="a folder of packs, or full; default: the default's")
+    packs = model_folder(packs_root(parser.parse_args().probes), None)
     for name, labels in PACKS:
         print(f"\n### {name}, {labels}\n")
-        print("\n".join(agreement(read_card(ROOT / name / labels))))
+        print("\n".join(agreement(read_card(packs / name / labels))))
     for name in ("gsm8k", "math", "gpqa"):
         print(f"\n### flags, {name}\n")
-        print("\n".join(detection(name)))
+        print("\n".join(detection(packs, name)))
     print("\n### correctness\n")
-    print("\n".join(correctness()))
+    print("\n".join(correctness(packs)))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ import torch
 from tqdm.auto import tqdm
 
 from inspector_plugin.data.scored_rows import read_scored, sample
-from inspector_plugin.folders import shipped_folder
 from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions
-from inspector_plugin.judges.inspector.pack_choice import FAST
+from inspector_plugin.judges.inspector.pack_choice import packs_root
 from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
 from inspector_plugin.judges.inspector.packs import label_scale, read_pack
 from inspector_plugin.judges.inspector.probe import AnyProbe, Seen
@@ -54,7 +53,7 @@ class PlainPass:
         """What a probe says of a request, [labels]."""
         read = probe.layout.read(request)
         seen = Seen(self._features(probe, request), [read.question], [read.response])
-        return probe.predict(seen).probabilities[0]
+        return np.asarray(probe.predict(seen).probabilities[0])
 
     @torch.inference_mode()
     def _features(self, probe: AnyProbe, request: JudgeRequest) -> Mapping[Feature, np.ndarray]:
@@ -81,7 +80,7 @@ def compare(packs: str | None, requests: Sequence[JudgeRequest]) -> None:
         options = InspectorOptions(model=MODEL, probes=packs, labels=labels)
         with InspectorJudge(options) as judge:
             judged[labels] = judge.judge(requests)  # as it is: `judge_all` would round
-        root = shipped_folder("probes") / FAST if packs == FAST else packs and Path(packs)
+        root = packs_root(packs)
         probes[labels] = read_pack(find_pack(model_folder(root, MODEL), "gsm8k", labels)).probes
     equal: dict[str, list[bool]] = {labels: [] for labels in LABELS}
     difference = dict.fromkeys(LABELS, 0.0)

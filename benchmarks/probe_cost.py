@@ -1,9 +1,11 @@
 """What the cross-fitted probes that ship cost beside the single ones (`probes=fast`).
 
+With and without the likelihood of tokens (`probes=full`).
+
     python benchmarks/probe_cost.py --data ../shared/data --rows 96 --repeats 5
 
-Both judge the same GSM8K reference responses on the five criteria in one process, in turns, without
-the judge cache; the ratio of their times counts.
+All judge the same GSM8K reference responses on the five criteria in one process, in turns, without
+the judge cache; the ratios of their times count.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ def main() -> None:
     judges = {
         "fast": InspectorJudge(InspectorOptions(dataset="gsm8k", probes="fast")),
         "cross-fitted": InspectorJudge(InspectorOptions(dataset="gsm8k")),
+        "full": InspectorJudge(InspectorOptions(dataset="gsm8k", probes="full")),
     }
     for judge in judges.values():
         judge.judge(requests[:4])  # the first pass is slower
@@ -54,13 +57,14 @@ def main() -> None:
         counts.append(
             seconds(lambda: text_features([r.question for r in rows], [r.response for r in rows]))
         )
-    ratios = [new / old for new, old in zip(times["cross-fitted"], times["fast"], strict=True)]
     for name, found in times.items():
         speeds = sorted(options.rows / each for each in found)
         print(f"{name}: {statistics.median(speeds):.2f} rows a second "
               f"[{speeds[0]:.2f}, {speeds[-1]:.2f}]")  # fmt: skip
-    print(f"cross-fitted / fast: {statistics.median(ratios):.2f} times the time "
-          f"[{min(ratios):.2f}, {max(ratios):.2f}]")  # fmt: skip
+    for name, base in (("cross-fitted", "fast"), ("full", "cross-fitted"), ("full", "fast")):
+        ratios = [new / old for new, old in zip(times[name], times[base], strict=True)]
+        print(f"{name} / {base}: {statistics.median(ratios):.2f} times the time "
+              f"[{min(ratios):.2f}, {max(ratios):.2f}]")  # fmt: skip
     share = statistics.median(c / t for c, t in zip(counts, times["cross-fitted"], strict=True))
     print(f"of which counting the texts: {share:.1%}")
 

@@ -16,8 +16,9 @@ from inspector_plugin.judges.inspector.pack_folders import (
 from inspector_plugin.judges.inspector.packs import ProbePack, read_pack
 from inspector_plugin.lm.loading import LanguageModel
 
-# The name of the packs of single probes that ship.
-FAST = "fast"
+# Packs that ship beside the default ones: single probes, which take fewer layers, and cross-fitted
+# ones that look at the likelihood of tokens too, which take all layers.
+SHIPPED = ("fast", "full")
 
 
 def read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
@@ -30,9 +31,7 @@ def read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
         OptionError: If there are no probes for the data set that the options name.
         PackError: If a pack is damaged, or has labels of another kind.
     """
-    root = Path(options.probes) if options.probes else None
-    if options.probes == FAST and not Path(FAST).is_dir():
-        root = shipped_folder("probes") / FAST
+    root = packs_root(options.probes)
     folder = model_folder(root, options.model)
     available = available_datasets(folder, options.labels)
     if options.dataset is not None and options.dataset not in available:
@@ -49,6 +48,16 @@ def read_packs(options: InspectorOptions) -> dict[str, ProbePack]:
                 f"{options.labels} labels."
             )
     return packs
+
+
+def packs_root(probes: str | None) -> Path | None:
+    """The folder that a value of the option `probes` means; None for the packs of the default.
+
+    A folder of the user's own goes before packs that ship under the same name.
+    """
+    if probes in SHIPPED and not Path(probes).is_dir():
+        return shipped_folder("probes") / probes
+    return Path(probes) if probes else None
 
 
 def require_fit(pack: ProbePack, language_model: LanguageModel) -> None:

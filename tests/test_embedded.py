@@ -13,11 +13,15 @@ from inspector_plugin.cli.main import main
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.errors import ModelError
 from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.inputs import Reading
+from inspector_plugin.judges.inspector.pack_choice import packs_root
+from inspector_plugin.judges.inspector.pack_folders import model_folder
 from inspector_plugin.judges.inspector.packs import read_card, read_pack
 from inspector_plugin.judges.inspector.probe import CrossFittedProbe
 from inspector_plugin.lm.catalog import installed_folder
 from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema.correctness import CORRECTNESS
+from inspector_plugin.schema.records import JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
 from inspector_plugin.testing import check_judge
 
@@ -129,6 +133,36 @@ def test_the_fast_probes_are_judged_by_when_asked_for() -> None:
     assert judge.describe()["packs"]["gsm8k"]["layout"] == "bare"
     assert judge.cannot_judge(CORRECTNESS, "gsm8k") is not None
     assert create_judge("inspector").cannot_judge(CORRECTNESS, "gsm8k") is None
+
+
+@needs_model
+def test_the_full_probes_look_at_the_likelihood_of_tokens() -> None:
+    question = "Anna has 3 apples and buys 4 more. How many apples does she have?"
+    right = "She starts with 3 apples. She buys 4 more, so she has 3 + 4 = 7 apples.\nAnswer: 7"
+    wrong = right.replace("7", "9")
+    requests = [
+        JudgeRequest(question, response, (*ROSCOE_KEYS, "correctness"), dataset="gsm8k")
+        for response in (right, wrong, question)
+    ]
+    with create_judge("inspector:probes=full") as judge:
+        found = [each.scores for each in judge.judge(requests)]
+    assert found[0]["correctness"].score > found[1]["correctness"].score + 0.1
+    totals = [sum(scores[key].score for key in ROSCOE_KEYS) for scores in found]
+    assert totals[0] > totals[1] > totals[2]
+    assert "off-task" in found[2]["fluency"].flags
+    packs = model_folder(packs_root("full"), NAME)
+    for path in packs.glob("*/*"):
+        assert read_pack(path).probes["fluency"].features() > set(Reading(20).features)
+
+
+def test_a_folder_of_ones_own_goes_before_packs_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert packs_root("full") == shipped_folder("probes") / "full"
+    assert packs_root(None) is None
+    (tmp_path / "full").mkdir()
+    assert packs_root("full") == Path("full")
 
 
 @needs_model

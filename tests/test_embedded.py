@@ -18,6 +18,8 @@ from inspector_plugin.judges.inspector.pack_choice import packs_root
 from inspector_plugin.judges.inspector.pack_folders import model_folder
 from inspector_plugin.judges.inspector.packs import read_card, read_pack
 from inspector_plugin.judges.inspector.probe import CrossFittedProbe
+from inspector_plugin.judging.cache import JudgeCache
+from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.catalog import installed_folder
 from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema.correctness import CORRECTNESS
@@ -153,6 +155,22 @@ def test_the_full_probes_look_at_the_likelihood_of_tokens() -> None:
     packs = model_folder(packs_root("full"), NAME)
     for path in packs.glob("*/*"):
         assert read_pack(path).probes["fluency"].features() > set(Reading(20).features)
+
+
+@needs_model
+def test_what_is_left_out_for_its_confidence_is_judged_anew_without_that_bound(
+    tmp_path: Path,
+) -> None:
+    requests = [JudgeRequest(ROWS[0]["question"], ROWS[0]["response"], ("fluency",), "gsm8k")]
+    found = []
+    with JudgeCache(tmp_path / "cache.sqlite") as cache:
+        for spec in ("inspector:min_confidence=0.99", "inspector"):
+            with create_judge(spec) as judge:
+                found += judge_all(judge, requests, cache=cache)
+    strict, plain = (each.scores["fluency"] for each in found)
+    assert strict.score is None
+    assert "is below min_confidence 0.99" in (strict.reason or "")
+    assert plain.score is not None
 
 
 def test_a_folder_of_ones_own_goes_before_packs_of_that_name(

@@ -61,6 +61,9 @@ class InspectorJudge(Judge):
     "gold-answer".
     """
 
+    # To be raised whenever responses come to be read otherwise: packs say nothing of that. Scores
+    # of version 1 may also have been left out by another judge's min_confidence.
+    scoring_version = 2
     rubric_form = "probe"  # a probe trained on a rubric's scores judges it as any other criterion
 
     def __init__(self, options: InspectorOptions) -> None:
@@ -138,6 +141,7 @@ class InspectorJudge(Judge):
         return {
             **self._description,
             "labels": self._labels,
+            **({} if self._min_confidence is None else {"min_confidence": self._min_confidence}),
             "packs": {
                 dataset: {
                     "trained_on": pack.dataset,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from inspector_plugin.errors import CriteriaError, DataError
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.inspector.training import why_not_trainable
 from inspector_plugin.judges.lager.prompts import PromptForm, question_fingerprint
+from inspector_plugin.judges.recorded import DIFFERENT, NOT_RECORDED_OF_QUESTION
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.calls import NO_QUESTIONS
 from inspector_plugin.judging.judge import Judge
-from inspector_plugin.judging.run import EMPTY_QUESTION, EMPTY_RESPONSE, judge_all
+from inspector_plugin.judging.run import EMPTY_QUESTION, EMPTY_RESPONSE, NOT_UNICODE, judge_all
+from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.schema import Criterion, Judgement, JudgeRequest
 from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.testing import ScriptedJudge
@@ -82,6 +85,122 @@ def test_without_a_response_only_the_question_is_judged() -> None:
     assert [request.keys for call in judge.calls for request in call] == [("answerable",)]
     nothing = judge_all(judge, [JudgeRequest("", "", (ANSWERABLE,))], progress=False)
     assert nothing[0].scores["answerable"].reason == EMPTY_QUESTION
+
+
+class Described(ScriptedJudge):
+    def describe(self) -> dict[str, Any]:
+        return {"made_of": 1}
+
+
+def by_question(request: JudgeRequest, key: str) -> int:
+    return len(request.question) if key == ANSWERABLE.key else len(request.response)
+
+
+ASKED = [
+    JudgeRequest("Why?", response, (CARE, ANSWERABLE), id=name, correct=correct)
+    for response, name, correct in [("a", "1", True), ("bb", "2", False), ("bb", "3", None)]
+] + [JudgeRequest("Who", "ccc", (CARE, ANSWERABLE))]
+
+
+def asked_alone(judge: ScriptedJudge) -> list[tuple[str, str, bool | None]]:
+    return [
+        (request.question, request.response, request.correct)
+        for call in judge.calls
+        for request in call
+        if request.keys == ("answerable",)
+    ]
+
+
+def test_a_question_is_judged_once_for_all_responses_to_it() -> None:
+    judge = ScriptedJudge(by_question)  # without a cache
+    judged = judge_all(judge, ASKED, progress=False)
+    assert [(j.scores["care"].score, j.scores["answerable"].score) for j in judged] == [
+        (1, 4),
+        (2, 4),
+        (2, 4),
+        (3, 3),
+    ]
+    assert [list(j.scores) for j in judged] == [["care", "answerable"]] * 4
+    assert asked_alone(judge) == [("Why?", "", None), ("Who", "", None)]
+    assert sum(map(len, judge.calls)) == 4 + 2  # the responses are judged one by one
+    elsewhere = [replace(ASKED[0], dataset=name) for name in ("gsm8k", "math")]
+    other = replace(ANSWERABLE, definition="It has one answer.")
+    judge_all(judge, [*elsewhere, replace(ASKED[0], criteria=(other,))], progress=False)
+    assert len(asked_alone(judge)) == 2 + 3  # another data set or wording is another question
+
+
+def test_the_cache_has_a_question_for_responses_to_come() -> None:
+    first, second = Described(by_question), Described(by_question)
+    with opened_cache(True) as cache:
+        judge_all(first, ASKED[:1], cache=cache, progress=False)
+        judged = judge_all(second, ASKED, cache=cache, progress=False)
+    assert asked_alone(first) == [("Why?", "", None)]
+    assert asked_alone(second) == [("Who", "", None)]
+    assert [each.scores["answerable"].score for each in judged] == [4, 4, 4, 3]
+
+
+def test_only_the_first_response_pays_for_the_question(serve: Serve, make_judge: MakeJudge) -> None:
+    server = serve(lambda body, number: Answer(content=judgement(5)))
+    asked = [JudgeRequest("Why?", response, (ANSWERABLE,)) for response in ("a", "b", "")]
+    with make_judge(server) as judge:
+        judged = judge_all(judge, asked, progress=False)
+    assert len(server.calls) == 1
+    assert [each.scores["answerable"].score for each in judged] == [5, 5, 5]
+    assert [each.usage.calls for each in judged if each.usage is not None] == [1, 0, 0]
+
+
+def test_what_is_wrong_with_a_response_is_not_wrong_with_its_question() -> None:
+    odd: Any = 7
+    asked = [JudgeRequest("Why?", response, (CARE, ANSWERABLE)) for response in (odd, "\ud800")]
+    judged = judge_all(ScriptedJudge(by_question), asked, progress=False)
+    assert [each.scores["answerable"].score for each in judged] == [4, 4]
+    assert [each.scores["care"].reason for each in judged] == [
+        "the response is not text but of type int",
+        NOT_UNICODE,
+    ]
+
+
+def test_a_run_that_is_interrupted_and_resumed_asks_about_a_question_once(
+    use_judges: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Described] = []
+
+    def make(labels: str) -> Judge:
+        made.append(Described(by_question))
+        return made[-1]
+
+    monkeypatch.setattr(score, "make_registry", lambda: use_judges(by_length=make))
+    # More than a chunk.
+    write("rows.jsonl", *({"question": "Why?", "response": str(n)} for n in range(70)))
+    command = ["score", "rows.jsonl", "--judge", "by_length", "--criteria", "own.json"]
+    command += ["--out", "out.jsonl"]
+    assert main(command) == 0
+    whole = read("out.jsonl")
+    scores = [row["judgements"]["by_length"]["scores"]["answerable"]["score"] for row in whole]
+    assert scores == [4] * 70
+    lines = Path("out.jsonl").read_text().splitlines(keepends=True)
+    Path("out.jsonl").write_text("".join(lines[:3]))
+    assert main(command) == 0
+    assert read("out.jsonl") == whole
+    assert [asked_alone(judge) for judge in made] == [[("Why?", "", None)], []]
+
+
+def test_stored_scores_of_a_question_serve_all_responses_to_it() -> None:
+    one = {"question": "Why?", "response": "a", "criterion": "answerable", "score": 2}
+    write(
+        "scores.jsonl", one, one | {"response": "b"}, one | {"response": "c", "criterion": "care"}
+    )
+    judge = create_judge("recorded:path=scores.jsonl")
+    asked = [JudgeRequest("Why?", response, (CARE, ANSWERABLE)) for response in ("c", "d")]
+    judged = judge_all(judge, asked, progress=False)
+    assert [each.scores["answerable"].score for each in judged] == [2, 2]
+    assert [each.scores["care"].score for each in judged] == [2, None]
+    nowhere = judge_all(judge, [replace(asked[0], question="Who?")], progress=False)
+    assert nowhere[0].scores["answerable"].reason == NOT_RECORDED_OF_QUESTION
+    write("scores.jsonl", one, one | {"response": "b", "score": 3})
+    judge = create_judge("recorded:path=scores.jsonl")
+    [judged_by_none] = judge_all(judge, asked[:1], progress=False)
+    assert judged_by_none.scores["answerable"].reason == DIFFERENT
 
 
 class ResponsesOnly(Judge):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from inspector_plugin.data.jsonl import file_sha256
@@ -20,6 +21,8 @@ from inspector_plugin.schema.records import (
 )
 
 NOT_RECORDED = "no score is recorded for this question, response and criterion"
+NOT_RECORDED_OF_QUESTION = "no score is recorded for this question and criterion"
+DIFFERENT = "rows of this question hold different scores; keep one of them"
 _Key = tuple[str, str, str]
 
 
@@ -49,9 +52,10 @@ RECORDED = Backend(
 class RecordedJudge(Judge):
     """Gives the scores stored in a file, joined by question and response text.
 
-    Texts are joined as they are, apart from white space at their ends. A stored score may lie
-    between the labels (a mean of several raters); its label is the nearest one, halves rounded up.
-    With binary labels a score above the midpoint of its scale is high.
+    Texts are joined as they are, apart from white space at their ends. On criteria that judge the
+    question alone, rows are joined by the question, whatever their responses. A stored score may
+    lie between the labels (a mean of several raters); its label is the nearest one, halves rounded
+    up. With binary labels a score above the midpoint of its scale is high.
     """
 
     rubric_form = "recorded"  # a rubric's scores are looked up as any others
@@ -94,9 +98,12 @@ class RecordedJudge(Judge):
         return self._description
 
     def _look_up(self, request: JudgeRequest, criterion: Criterion) -> CriterionScore:
-        stored = self._stored.get(_key(request.question, request.response, criterion.key))
-        if stored is None:
-            return unscored(NOT_RECORDED)
+        found = self._found(request, criterion)
+        if not found:
+            return unscored(NOT_RECORDED_OF_QUESTION if criterion.of_question else NOT_RECORDED)
+        if len({each.score for each in found}) > 1:
+            return unscored(DIFFERENT)
+        stored = found[0]
         misfit = stored.misfit(criterion)
         if misfit is not None:
             return unscored(misfit)
@@ -111,6 +118,23 @@ class RecordedJudge(Judge):
             items=stored.items if criterion.is_rubric else None,
         )
         return score.as_binary(scale) if self._binary else score
+
+    def _found(self, request: JudgeRequest, criterion: Criterion) -> list[StoredScore]:
+        """What is stored: of a response one score at most, of a question one for each row."""
+        if not criterion.of_question:
+            stored = self._stored.get(_key(request.question, request.response, criterion.key))
+            return [] if stored is None else [stored]
+        rows = self._of_questions.get((request.question.strip(), criterion.key), [])
+        rows = [each for each in rows if each.misfit(criterion) is None] or rows[:1]
+        return [each for each in rows if each.score is not None] or rows[:1]
+
+    @cached_property
+    def _of_questions(self) -> dict[tuple[str, str], list[StoredScore]]:
+        """What is stored for any response to a question, by question and key of the criterion."""
+        stored: dict[tuple[str, str], list[StoredScore]] = {}
+        for (question, _, key), score in self._stored.items():
+            stored.setdefault((question, key), []).append(score)
+        return stored
 
 
 def _read(path: str, scored_by: str | None) -> dict[_Key, StoredScore]:

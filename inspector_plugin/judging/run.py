@@ -9,7 +9,7 @@ that writes them down loses little when it is interrupted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -56,10 +56,10 @@ def judge_all(
 
     What never reaches the judge is unscored, with the reason: a request whose question or response
     is empty, is no text, or holds an unpaired surrogate, which no tokenizer takes, and a criterion
-    that the judge cannot judge. Criteria that judge the question alone need no response. Of a
-    rubric with items for single problems, each request is judged by those for its own problem; it
-    is unscored where there are none. With a cache, nothing is judged that the cache holds, and what
-    occurs twice is judged once.
+    that the judge cannot judge. Criteria that judge the question alone need no response, and are
+    judged once for all responses to it. Of a rubric with items for single problems, each request is
+    judged by those for its own problem; it is unscored where there are none. With a cache, nothing
+    is judged that the cache holds, and what occurs twice is judged once.
 
     Args:
         judge: The judge.
@@ -192,21 +192,12 @@ def _questions(
     judge: Judge, requests: Sequence[JudgeRequest], collector: _Collector, name: str
 ) -> list[_Question]:
     """Say what to ask the judge, settling what there is nothing to ask about."""
-    split = isinstance(judge, StreamingJudge) and judge.independent_criteria
-    split_items = split and isinstance(judge, StreamingJudge) and judge.independent_items
     # For criteria and data set that requests share: why the judge cannot judge each of them.
     known: dict[tuple[tuple[Criterion, ...], str | None], list[str | None]] = {}
+    # Questions that are judged alone: whatever the response, they are asked once.
+    alone: dict[tuple[str, str | None, tuple[Criterion, ...]], _Question] = {}
     questions = []
-    for owner, request in enumerate(requests):
-        strange = _no_text(request)
-        if strange is not None:
-            collector.add([(owner, None)], unjudged(request, strange, scale=judge.scale))
-            continue
-        if not request.response.strip():
-            about, request = _without_response(request)
-            collector.add([(owner, None)], unjudged(about, EMPTY_RESPONSE, scale=judge.scale))
-            if not request.criteria:
-                continue
+    for owner, request in _by_what_is_judged(requests):
         nothing = _nothing_to_judge(request)
         if nothing is not None:
             collector.add([(owner, None)], unjudged(request, nothing, scale=judge.scale))
@@ -217,29 +208,56 @@ def _questions(
             reasons = known[asked] = [
                 _reason(judge, criterion, request.dataset, name) for criterion in request.criteria
             ]
-        if not split and not any(reasons):
-            questions.append(_Question(request, [(owner, None)]))
-            continue
         criteria = []
         for criterion, reason in zip(request.criteria, reasons, strict=True):
             if reason is None:
                 criteria.append(criterion)
             else:
-                alone = replace(request, criteria=(criterion,))
-                collector.add([(owner, None)], unjudged(alone, reason, scale=judge.scale))
-        parts: list[tuple[tuple[Criterion, ...], int | None]] = []
-        for criterion in criteria if split else ():
-            if split_items and criterion.is_rubric:
-                alone_items = rubrics_of_one_item(criterion)
-                parts += [((each,), place) for place, each in enumerate(alone_items)]
-            else:
-                parts.append(((criterion,), None))
-        if criteria and not split:
-            parts = [(tuple(criteria), None)]
-        questions += [
-            _Question(replace(request, criteria=part), [(owner, item)]) for part, item in parts
-        ]
+                unasked = replace(request, criteria=(criterion,))
+                collector.add([(owner, None)], unjudged(unasked, reason, scale=judge.scale))
+        for part, item in _apart(judge, criteria):
+            whole = part == request.criteria
+            question = _Question(request if whole else replace(request, criteria=part), [])
+            if part[0].of_question:
+                question = alone.setdefault((request.question, request.dataset, part), question)
+            if not question.owners:
+                questions.append(question)
+            question.owners.append((owner, item))
     return questions
+
+
+def _by_what_is_judged(requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, JudgeRequest]]:
+    """Part requests into what is judged of the response, and of the question alone.
+
+    Yields:
+        Requests, each with the position of the one that it is part of. In those of a question
+        alone there is nothing that depends on the response.
+    """
+    for owner, request in enumerate(requests):
+        of_question = tuple(each for each in request.criteria if each.of_question)
+        if not of_question:
+            yield owner, request
+            continue
+        of_response = tuple(each for each in request.criteria if not each.of_question)
+        if of_response:
+            yield owner, replace(request, criteria=of_response)
+        yield owner, replace(request, response="", correct=None, criteria=of_question)
+
+
+def _apart(
+    judge: Judge, criteria: Sequence[Criterion]
+) -> list[tuple[tuple[Criterion, ...], int | None]]:
+    """Say which criteria are asked about together; with the position of the item, if of one."""
+    if not (isinstance(judge, StreamingJudge) and judge.independent_criteria):
+        return [(tuple(criteria), None)] if criteria else []
+    parts: list[tuple[tuple[Criterion, ...], int | None]] = []
+    for criterion in criteria:
+        if judge.independent_items and criterion.is_rubric:
+            items = rubrics_of_one_item(criterion)
+            parts += [((each,), place) for place, each in enumerate(items)]
+        else:
+            parts.append(((criterion,), None))
+    return parts
 
 
 def _reason(
@@ -267,22 +285,13 @@ def _take_from_cache(
     return [question for key, question in by_key.items() if key not in found]
 
 
-def _without_response(request: JudgeRequest) -> tuple[JudgeRequest, JudgeRequest]:
-    """Part a request without a response: what would need one, and what judges the question."""
-    about = tuple(each for each in request.criteria if not each.of_question)
-    rest = tuple(each for each in request.criteria if each.of_question)
-    return replace(request, criteria=about), replace(request, criteria=rest)
-
-
-def _no_text(request: JudgeRequest) -> str | None:
-    """Say of a request that some model or program made what in it is no text."""
+def _nothing_to_judge(request: JudgeRequest) -> str | None:
+    """Say why a request cannot be judged; some model or program made what in it is no text."""
     for name, text in (("question", request.question), ("response", request.response)):
         if not isinstance(text, str):
             return f"the {name} is not text but of type {type(text).__name__}"
-    return None
-
-
-def _nothing_to_judge(request: JudgeRequest) -> str | None:
+    if not request.response.strip() and not all(each.of_question for each in request.criteria):
+        return EMPTY_RESPONSE
     if not request.question.strip():
         return EMPTY_QUESTION
     texts = (request.question, request.response)

@@ -14,6 +14,8 @@ from safetensors.numpy import load_file, save_file
 from tiny_probes import make_probe, write_pack
 
 from inspector_plugin.errors import PackError
+from inspector_plugin.folders import shipped_folder
+from inspector_plugin.judges.inspector.card_format import check_card
 from inspector_plugin.judges.inspector.layout import LAYOUTS, PromptLayout, layout_for
 from inspector_plugin.judges.inspector.pack_folders import model_folder
 from inspector_plugin.judges.inspector.packs import (
@@ -108,6 +110,16 @@ def test_an_altered_card_is_refused(
     edit_card(folder, change)
     with pytest.raises(PackError, match=message):
         read_pack(folder)
+
+
+@pytest.mark.parametrize("packs", ["", "fast"])
+@pytest.mark.parametrize("field", ["transferred", "scored"])
+def test_probes_lead_to_no_other_pack_and_name_plain_data_sets(packs: str, field: str) -> None:
+    card = read_card(shipped_folder("probes") / packs / "smollm2-135m-instruct/gsm8k/binary")
+    check_card(card)
+    for value in ("\x1b[31m", True, 3):
+        with pytest.raises(ValueError, match=field):
+            check_card({**card, field: value})
 
 
 def test_altered_arrays_are_refused(folder: Path) -> None:

@@ -21,7 +21,8 @@ from inspector_plugin.judges.packs import CARD
 from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.report.pack_cards import Bin, confusion, macro_f1_by_layer
 from inspector_plugin.report.pack_plots import write_pack_plots
-from inspector_plugin.report.packs import pack_document, pooled_bins, surface_verdicts
+from inspector_plugin.report.pack_tables import pooled_bins
+from inspector_plugin.report.packs import pack_document, surface_verdicts
 from inspector_plugin.report.printing import print_document
 from inspector_plugin.schema import ROSCOE
 
@@ -99,6 +100,46 @@ def test_all_that_a_card_can_hold_is_shown() -> None:
     assert "cross-fitted: layer 20, 5 folds" in text
     assert "weights: any of that name" in text
     assert "This card holds no" not in text
+
+
+CROSS_FITTED: dict[str, Any] = {
+    **CARD_ROWS,
+    "figures": {
+        "coverage": [[1.0, 0.25, 0.4], [0.5, 0.4, 0.55]],
+        "detection": {
+            "real": {"n": 640, "off_task": 0.01, "unlike_training": 0.0},
+            "refusal": {"n": 36, "off_task": 1, "unlike_training": 0.1, "off_task_untrained": 0.9},
+        },
+    },
+    "criteria": {
+        **CARD_ROWS["criteria"],
+        "correctness": {
+            "rows": 5916,
+            "figures": {
+                "auc": {
+                    "all": 0.764,
+                    "within_author": {"one": 0.79, "two": 0.71},
+                    "author_left_out": {"one": 0.75},
+                    "author_alone": 0.64,
+                }
+            },
+        },
+    },
+}
+
+
+def test_what_only_cross_fitted_packs_measure_is_shown(tmp_path: Path) -> None:
+    text = shown(CROSS_FITTED)
+    assert "correctness 5916 - - - -" in text
+    assert "all .76 - one .79 .75 two .71 - the author's name alone .64 -" in text
+    assert "min_confidence coverage accuracy" in text
+    assert ".25 1.00 .40 .40 .50 .55" in text
+    assert "real 640 .01 - .00 refusal 36 1.00 .90 .10" in text
+    no_suite = {name: value for name, value in CROSS_FITTED.items() if name != "sanity"}
+    assert "no sanity table" not in shown(no_suite)
+    drawn = {file.name for file in write_pack_plots(CROSS_FITTED, tmp_path)}
+    assert {"coverage.svg", "coverage.png", "flags.svg", "flags.png"} <= drawn
+    assert "refusal" in (tmp_path / "flags.svg").read_text("utf-8")
 
 
 TUNED_ROWS: dict[str, Any] = {
@@ -258,6 +299,11 @@ def test_packs_by_name_and_what_is_no_pack(
     assert main(["probes", "show", "gsm8k/binary", "--format", "json"]) == 0
     card = json.loads(capsys.readouterr().out)["card"]
     assert (card["dataset"], card["labels"]) == ("gsm8k", "binary")
+    assert main(["probes", "show", "fast/gsm8k/binary", "--format", "json"]) == 0
+    fast = json.loads(capsys.readouterr().out)["card"]
+    assert (fast["dataset"], fast["labels"]) == ("gsm8k", "binary")
+    assert "cross_fitted" in card
+    assert "cross_fitted" not in fast
     folder = write_pack(tmp_path, load_language_model(str(tiny_lm), "cpu"), "binary",
                         criteria=ROSCOE[:2])  # fmt: skip
     write_transfer(folder.parents[1] / "mine/binary", "mine", folder)
@@ -270,6 +316,13 @@ def test_packs_by_name_and_what_is_no_pack(
     assert "the card has no figures to draw" in capsys.readouterr().err
     assert main(["probes", "show", str(tmp_path)]) == 1
     assert f"choose one: {folder}" in capsys.readouterr().err
+    deeper = tmp_path / "a/b"
+    deeper.mkdir(parents=True)
+    (deeper / "c").symlink_to(folder.parents[1])
+    (deeper / "everything").symlink_to("/")
+    assert main(["probes", "show", str(deeper.parent)]) == 1  # no deeper than packs lie
+    error = capsys.readouterr().err
+    assert f"There is no pack in {deeper.parent}: card.json is missing; name the folder" in error
     assert main(["probes", "show", "gsm9k"]) == 1
     assert "Did you mean 'gsm8k'" in capsys.readouterr().err
     assert read_card(folder)["dataset"] == "gsm8k"

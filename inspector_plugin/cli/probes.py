@@ -22,12 +22,12 @@ from inspector_plugin.schema.criteria import LABELS
 if TYPE_CHECKING:
     from inspector_plugin.judges.inspector.published_packs import PublishedProbe
 
+_MOST_PACKS = 20  # in a message
+
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser(
-        "probes", help="show a pack, or import the probes that INSPECTOR published"
-    )
+    parser = commands.add_parser("probes")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_show(actions)
     importer = actions.add_parser(
@@ -69,13 +69,15 @@ def _add_show(actions: flags.Commands[flags.Parser]) -> None:
         "show",
         help="show what a pack says of itself",
         description="Print the card of a probe pack, or of the pack of a tuned judge: its figures "
-        "beside the baselines, macro F1 by layer, confusion matrices, calibration and sanity "
-        "table, as far as the card has them. With --out, draw them.",
+        "beside the baselines, macro F1 by layer, confusion matrices, calibration, the curve of "
+        "coverage against agreement, sanity table and flags by kind of response, as far as the "
+        "card has them. With --out, draw them.",
     )
     show.add_argument(
         "pack",
         metavar="PACK",
-        help="folder of a pack; or probes that ship, by data set and labels: gsm8k, gsm8k/binary",
+        help="folder of a pack; or probes that ship, by data set and labels: gsm8k, gsm8k/binary, "
+        "fast/gsm8k",
     )
     show.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write the drawings there, as PNG and SVG"
@@ -109,17 +111,24 @@ def _show(options: argparse.Namespace) -> int:
 
 def _pack_folder(name: str) -> Path:
     """Find a pack: a folder, or one that ships by data set and labels."""
-    from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
+    from inspector_plugin.judges.inspector.pack_choice import SHIPPED, packs_root
+    from inspector_plugin.judges.inspector.pack_folders import (
+        find_pack,
+        model_folder,
+        packs_below,
+    )
 
     folder = Path(name)
     if (folder / CARD).exists():
         return folder
     if folder.is_dir():
-        found = sorted(str(card.parent) for card in folder.glob(f"**/{CARD}"))
-        several = f"; choose one: {', '.join(found[:20])}" if found else ""
-        raise PackError(f"There is no pack in {name}: {CARD} is missing{several}.")
-    dataset, _, labels = name.partition("/")
-    return find_pack(model_folder(None, None), dataset, labels or LABELS[0])
+        found = ", ".join(map(str, packs_below(folder)[:_MOST_PACKS]))
+        remedy = f"choose one: {found}" if found else "name the folder that holds it"
+        raise PackError(f"There is no pack in {name}: {CARD} is missing; {remedy}.")
+    first, _, rest = name.partition("/")
+    set_name, rest = (first, rest) if first in SHIPPED and rest else (None, name)
+    dataset, _, labels = rest.partition("/")
+    return find_pack(model_folder(packs_root(set_name), None), dataset, labels or LABELS[0])
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.judges.tuned.plan import JUDGE
@@ -18,6 +18,7 @@ from inspector_plugin.schema.criteria import MAXIMUM_LABELS
 SURFACE = ("surface_counts", "surface_words")
 PROBE, CHANCE, DIFFERENCE = "nested_cross_validation", "chance", "above_surface"
 Matrix = tuple[tuple[int, ...], ...]
+_Form = TypeVar("_Form", list[Any], dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,51 @@ class Calibration:
     ece_bias: float | None
     brier: float | None
     bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left where scores of low confidence are left out, as by `min_confidence`.
+
+    Attributes:
+        coverage: The share of the scores that is left.
+        confidence: The lowest confidence among them.
+        agreement: The share of them whose label is the reference's.
+    """
+
+    coverage: float
+    confidence: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """How many held-out responses of a kind get each flag.
+
+    Attributes:
+        count: How many there are; None where the card does not say.
+        off_task: The share flagged "off-task".
+        untrained: The same where the kind was left out of training; None for other kinds.
+        unlike_training: The share flagged "unlike-training".
+    """
+
+    count: int | None
+    off_task: float | None
+    untrained: float | None
+    unlike_training: float | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """AUC of a criterion that is right or wrong, among the responses of one author.
+
+    Attributes:
+        within: Of the probes that know other responses of the author.
+        left_out: Of probes that know none.
+    """
+
+    within: float | None
+    left_out: float | None
 
 
 def is_tuned(card: Mapping[str, Any]) -> bool:
@@ -73,6 +119,11 @@ def statistic(entry: Mapping[str, Any], source: str, name: str) -> Estimate | No
         name: The statistic, such as "macro_f1".
     """
     return estimate_of(_at(entry, "figures", source, name))
+
+
+def has_statistics(entry: Mapping[str, Any]) -> bool:
+    """Whether a card holds statistics of a criterion, be they defined or not."""
+    return isinstance(_at(entry, "figures", PROBE), Mapping)
 
 
 def surface(entry: Mapping[str, Any]) -> Estimate | None:
@@ -131,6 +182,48 @@ def sanity(card: Mapping[str, Any]) -> dict[str, Estimate]:
         return {}
     read = {str(kind): estimate_of(value) for kind, value in found.items()}
     return {kind: estimate for kind, estimate in read.items() if estimate is not None}
+
+
+def coverage(card: Mapping[str, Any]) -> list[Kept]:
+    """The curve of coverage against agreement, over all criteria."""
+    rows = [[_number(value) for value in _listed(row)] for row in _figure(card, "coverage", list)]
+    return [
+        Kept(*(value or 0.0 for value in row)) for row in rows if len(row) == 3 and None not in row
+    ]
+
+
+def detection(card: Mapping[str, Any]) -> dict[str, Flagged]:
+    """How many held-out responses get each flag, by kind of response."""
+    found: dict[str, Flagged] = {}
+    for kind, each in _figure(card, "detection", dict).items():
+        names = ("off_task", "off_task_untrained", "unlike_training")
+        shares = [_number(_at(each, name)) for name in names]
+        if shares[0] is not None or shares[2] is not None:
+            count = _number(_at(each, "n"))
+            found[str(kind)] = Flagged(None if count is None else int(count), *shares)
+    return found
+
+
+def rankings(entry: Mapping[str, Any]) -> dict[str, Ranking]:
+    """AUC by author, "all" first, and last what the author's name alone reaches."""
+    found = {}
+    everything = _number(_at(entry, "figures", "auc", "all"))
+    if everything is not None:
+        found["all"] = Ranking(everything, None)
+    within = _at(entry, "figures", "auc", "within_author")
+    left_out = _at(entry, "figures", "auc", "author_left_out")
+    for author in within if isinstance(within, Mapping) else ():
+        found[str(author)] = Ranking(_number(within[author]), _number(_at(left_out, author)))
+    alone = _number(_at(entry, "figures", "auc", "author_alone"))
+    if alone is not None:
+        found["the author's name alone"] = Ranking(alone, None)
+    return found
+
+
+def _figure(card: Mapping[str, Any], name: str, form: type[_Form]) -> _Form:
+    """A figure of the whole pack; an empty one where the card has none of that form."""
+    found = _at(card, "figures", name)
+    return found if isinstance(found, form) else form()
 
 
 def estimate_of(value: Any) -> Estimate | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,9 @@ from inspector_plugin.report.pack_cards import (
     Matrix,
     calibration,
     confusion,
+    coverage,
     criteria_of,
+    detection,
     labels_of,
     macro_f1_by_layer,
     noun_of,
@@ -54,8 +57,8 @@ def write_pack_plots(card: Mapping[str, Any], folder: Path) -> list[Path]:
 
     Args:
         card: The card.
-        folder: Where to write `layers`, `confusion`, `reliability` and `sanity`, each as .svg and
-            .png; made if need be.
+        folder: Where to write `layers`, `confusion`, `reliability`, `coverage`, `sanity` and
+            `flags`, each as .svg and .png; made if need be.
 
     Returns:
         The files written.
@@ -67,7 +70,9 @@ def write_pack_plots(card: Mapping[str, Any], folder: Path) -> list[Path]:
         "layers": _layer_panels(card),
         "confusion": _confusion_panels(card),
         "reliability": _reliability_panels(card),
+        "coverage": _coverage_panels(card),
         "sanity": _sanity_panels(card),
+        "flags": _flag_panels(card),
     }
     written = []
     for name, panels in drawn.items():
@@ -190,6 +195,48 @@ def _reliability_panel(bins: Any) -> Panel:
         axes.set_ylabel("accuracy")
 
     return draw
+
+
+def _coverage_panels(card: Mapping[str, Any]) -> dict[str, Panel]:
+    curve = coverage(card)
+    if not curve:
+        return {}
+
+    def draw(axes: Axes) -> None:
+        shares = [each.coverage for each in curve]
+        axes.plot(shares, [each.agreement for each in curve], marker="o", label="accuracy")
+        least = [each.confidence for each in curve]
+        axes.plot(shares, least, linestyle="--", color="grey", label="min_confidence")
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("coverage")
+        axes.legend(fontsize=7)
+
+    return {"coverage and agreement": draw}
+
+
+def _flag_panels(card: Mapping[str, Any]) -> dict[str, Panel]:
+    kinds = detection(card)
+    if not kinds:
+        return {}
+
+    def draw(axes: Axes) -> None:
+        places = range(len(kinds))
+        names = {
+            "off-task": [each.off_task for each in kinds.values()],
+            "kind left out of training": [each.untrained for each in kinds.values()],
+            "unlike-training": [each.unlike_training for each in kinds.values()],
+        }
+        for marker, (name, shares) in zip("o|x", names.items(), strict=True):
+            values = [math.nan if share is None else share for share in shares]
+            axes.plot(values, places, marker, label=name)
+        axes.set_yticks(places, [plain(kind)[:30] for kind in kinds], fontsize=5)
+        axes.invert_yaxis()
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_xlabel("share flagged")
+        axes.legend(fontsize=5)
+
+    return {"flags by kind": draw}
 
 
 def _sanity_panels(card: Mapping[str, Any]) -> dict[str, Panel]:

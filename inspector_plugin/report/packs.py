@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table as RichTable
 
 from inspector_plugin.agreement.bootstrap import Estimate
-from inspector_plugin.report.document import Cell, Column, Document, Section, Table
+from inspector_plugin.report.document import Column, Document, Section, Table
 from inspector_plugin.report.pack_cards import (
     CHANCE,
     DIFFERENCE,
     PROBE,
-    Bin,
-    calibration,
-    confusion,
     criteria_of,
+    has_statistics,
     is_tuned,
-    labels_of,
-    macro_f1_by_layer,
     noun_of,
-    sanity,
     statistic,
     surface,
+)
+from inspector_plugin.report.pack_tables import (
+    calibration_tables,
+    confusion_tables,
+    coverage_tables,
+    detection_tables,
+    layer_tables,
+    ranking_tables,
+    sanity_tables,
 )
 from inspector_plugin.report.tables import interval, make_table, share
 
@@ -35,17 +39,13 @@ _NOTE = (
     "that of shuffled labels"
 )
 _NOT_GIVEN, _NOT_DEFINED = "-", "not defined"
-_LAYERS_IN_A_ROW = 8
-_MOST_LABELS_SHOWN = 10
-_BINS = 10
 
 
 def pack_rows(card: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the cells under `COLUMNS`, a row for each criterion of a card."""
     rows: list[tuple[str, ...]] = []
     for key, entry in criteria_of(card).items():
-        has_figures = isinstance(entry.get("figures"), Mapping)
-        missing = _NOT_DEFINED if has_figures else _NOT_GIVEN
+        missing = _NOT_DEFINED if has_statistics(entry) else _NOT_GIVEN
         better, chance = surface(entry), statistic(entry, CHANCE, "macro_f1")
         rows.append(
             (
@@ -125,12 +125,13 @@ def pack_document(card: Mapping[str, Any], title: str) -> Document:
         title: What stands above it.
     """
     parts: dict[str, list[Table]] = {
-        "confusion matrices": list(_confusion_tables(card)),
-        "calibration": list(_calibration_tables(card)),
+        "confusion matrices": list(confusion_tables(card)),
+        "calibration": [*calibration_tables(card), *coverage_tables(card)],
     }
     if not is_tuned(card):
-        layers = {"macro F1 by layer": list(_layer_tables(card))}
-        parts = {**layers, **parts, "sanity table": list(_sanity_tables(card))}
+        layers = {"macro F1 by layer": list(layer_tables(card))}
+        suite = [*sanity_tables(card), *detection_tables(card)]
+        parts = {**layers, **parts, "sanity table": suite}
     missing = [name for name, tables in parts.items() if not tables]
     lead = [f"{name}: {value}" for name, value in _facts(card)]
     figures = Table(
@@ -142,7 +143,8 @@ def pack_document(card: Mapping[str, Any], title: str) -> Document:
     lead += surface_verdicts(card)
     if missing:
         lead.append(f"This card holds no {', no '.join(missing)}.")
-    tables = [figures, *(table for each in parts.values() for table in each)]
+    tables = [figures, *ranking_tables(card)]
+    tables += [table for each in parts.values() for table in each]
     return Document(title, _facts(card), [Section("pack", "Card", "\n".join(lead), tables)])
 
 
@@ -199,89 +201,6 @@ def _training_facts(card: Mapping[str, Any], names: Sequence[str]) -> list[tuple
         return []
     said = [f"{name.replace('_', ' ')} {training[name]}" for name in names if name in training]
     return [("training", ", ".join(said))]
-
-
-def _layer_tables(card: Mapping[str, Any]) -> Iterator[Table]:
-    curves = {key: macro_f1_by_layer(entry) for key, entry in criteria_of(card).items()}
-    layers = sorted({layer for curve in curves.values() for layer in curve})
-    for start in range(0, len(layers), _LAYERS_IN_A_ROW):
-        some = layers[start : start + _LAYERS_IN_A_ROW]
-        last = start + _LAYERS_IN_A_ROW >= len(layers)
-        yield Table(
-            "Macro F1 by layer" if not start else "Macro F1 by layer, continued",
-            [Column("criterion"), *(Column(str(layer), "share") for layer in some)],
-            [(key, *(curve.get(layer) for layer in some)) for key, curve in curves.items()],
-            "the best span and pooling of each layer, in the folds that the choice was made in: "
-            "too high for a claim"
-            if last
-            else None,
-        )
-
-
-def _confusion_tables(card: Mapping[str, Any]) -> Iterator[Table]:
-    for key, entry in criteria_of(card).items():
-        matrix = confusion(entry)
-        if matrix is None or len(matrix) > _MOST_LABELS_SHOWN:
-            continue
-        labels = labels_of(card, entry, len(matrix))
-        yield Table(
-            f"{key}: the reference's labels (rows) and the {noun_of(card)}'s (columns)",
-            [Column("label"), *(Column(label, "count") for label in labels)],
-            [(label, *row) for label, row in zip(labels, matrix, strict=True)],
-        )
-
-
-def _calibration_tables(card: Mapping[str, Any]) -> Iterator[Table]:
-    found = {key: calibration(entry) for key, entry in criteria_of(card).items()}
-    given = {key: each for key, each in found.items() if each is not None}
-    if not given:
-        return
-    columns = [Column("criterion"), *(Column(n, "share") for n in ("ECE", "bias", "Brier"))]
-    rows = [(key, each.ece, each.ece_bias, each.brier) for key, each in given.items()]
-    note = (
-        "ECE: expected calibration error; bias: what a perfectly calibrated judge would show "
-        "at this number of rows; Brier: Brier score"
-    )
-    yield Table("Calibration", columns, rows, note)
-    pooled = pooled_bins([each for one in given.values() for each in one.bins])
-    if pooled:
-        yield Table(
-            "Reliability, all criteria",
-            [Column("confidence", "share"), Column("accuracy", "share"), Column("n", "count")],
-            [(each.confidence, each.accuracy, each.count) for each in pooled],
-            "of predictions of about the same confidence, the share that is right",
-        )
-
-
-def pooled_bins(bins: Sequence[Bin]) -> list[Bin]:
-    """Put bins of several criteria together in ten of the same width."""
-    by_place: dict[int, list[Bin]] = {}
-    for each in bins:
-        if each.count > 0:
-            by_place.setdefault(min(int(each.confidence * _BINS), _BINS - 1), []).append(each)
-    pooled = []
-    for _, some in sorted(by_place.items()):
-        count = sum(each.count for each in some)
-        pooled.append(
-            Bin(
-                sum(each.confidence * each.count for each in some) / count,
-                sum(each.accuracy * each.count for each in some) / count,
-                count,
-            )
-        )
-    return pooled
-
-
-def _sanity_tables(card: Mapping[str, Any]) -> Iterator[Table]:
-    shares = sanity(card)
-    if shares:
-        rows: list[tuple[Cell, ...]] = list(shares.items())
-        yield Table(
-            "Sanity suite",
-            [Column("kind"), Column("ordered rightly", "share")],
-            rows,
-            "share of responses of each kind that score as they should, with 95% interval",
-        )
 
 
 def _interval(estimate: Estimate | None, missing: str = _NOT_GIVEN) -> str:

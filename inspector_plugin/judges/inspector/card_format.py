@@ -73,6 +73,8 @@ _CROSS_FITTED_ENTRY = record(
 )
 _HEAD = {"dataset": name, "labels": choice(*LABELS)}
 _TRANSFER = record({**_HEAD, "transferred": choice(True), "transferred_from": name})
+# What has probes of its own leads to no other pack; "scored": what a cross-fitted one learnt from.
+_OPTIONAL = {"transferred": choice(False), "scored": name}
 _PACK = {**_HEAD, "language_model": _LANGUAGE_MODEL, "training": record({"layout": text})}
 
 
@@ -85,8 +87,8 @@ def check_card(card: Mapping[str, Any]) -> None:
     shape: Shape = _TRANSFER
     if "cross_fitted" in card:
         each = mapping(_CROSS_FITTED_ENTRY, 1)
-        shape = record({**_PACK, "cross_fitted": _CROSS_FITTED, "criteria": each})
+        shape = record({**_PACK, "cross_fitted": _CROSS_FITTED, "criteria": each}, _OPTIONAL)
     elif not card.get("transferred"):
         entries = "criteria" if "criteria" in card else "aspects"
-        shape = record({**_PACK, entries: mapping(_ENTRY, 1)})
+        shape = record({**_PACK, entries: mapping(_ENTRY, 1)}, _OPTIONAL)
     shape(card, "")

@@ -50,6 +50,16 @@ def model_folder(root: Path | None, model: str | None) -> Path:
     )
 
 
+def packs_below(folder: Path) -> list[Path]:
+    """Find the packs in a folder by language model, data set and labels, or in a part of one.
+
+    No folder is searched more deeply than packs can lie in it: it may be any at all.
+    """
+    return sorted(
+        card.parent for depth in range(1, 4) for card in folder.glob(f"{'*/' * depth}{CARD}")
+    )
+
+
 def available_datasets(folder: Path, labels: str) -> list[str]:
     """The data sets for which the folder of a language model has packs with such labels.
 

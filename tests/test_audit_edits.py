@@ -16,8 +16,8 @@ from inspector_plugin.audits.edits import (
     chosen_edits,
     planted_edit,
 )
-from inspector_plugin.audits.run import TOTAL
 from inspector_plugin.errors import OptionError
+from inspector_plugin.schema.criteria import TOTAL
 
 QUESTION = "Ada buys 3 boxes of 12 eggs and breaks 5. How many eggs are left?"
 RESPONSE = (

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from inspector_plugin.audits.run import TOTAL
 from inspector_plugin.errors import OptionError, one_of
 from inspector_plugin.judges.inspector.planted import wrong_calculation
+from inspector_plugin.schema.criteria import TOTAL
 from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 # What a fair judge does: its scores stay, or they do not rise, or they fall.
@@ -179,7 +179,7 @@ def _shuffled_steps(question: str, response: str, rng: random.Random) -> str | N
     """All steps but the last in another order; numbered ones are numbered anew."""
     text = response.strip()
     # Every second piece is what stands between two steps; it stays in its place.
-    pieces = re.split(r"(\s*\n\s*)", text)
+    pieces = re.split(r"((?<!\s)\s*\n\s*)", text)
     if len(pieces) < 2 * _FEWEST_STEPS - 1:
         pieces = re.split(f"({_SENTENCE.pattern})", text)
     before = pieces[:-1:2]

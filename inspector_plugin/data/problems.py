@@ -10,8 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Id = TypeVar("Id", bound=Hashable)
 
@@ -19,9 +17,10 @@ Id = TypeVar("Id", bound=Hashable)
 _TEMPLATES = re.compile(
     r"put the final answer in \\boxed\{\}\."
     r"|\A\s*(?:question|problem|what is the correct answer to this question):"
-    r"|^\s*choices:\s*$"
+    # White space of its own line only: from each of many empty lines it would read all that follow.
+    r"|^[^\S\n]*choices:[^\S\n]*$"
     # The letters of options: a letter of its own in brackets at the head of a line.
-    r"|^\s*\([a-h]\)(?=\s)"
+    r"|^[^\S\n]*\([a-h]\)(?=\s)"
     r"|(?:answer|solution|lets think step by step):?\s*\Z",
     re.MULTILINE,
 )
@@ -86,6 +85,10 @@ def joined_problems(ids: Sequence[Id], keys: Sequence[str]) -> tuple[list[Id], N
         For each row the id of the first row with the same problem, and the problem's number, in
         the order in which problems first occur.
     """
+    # Imported here because it takes longer than all else of the parser, which needs none of it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     marks = [*(("id", id_) for id_ in ids), *(("words", key) for key in keys)]
     nodes = {mark: node for node, mark in enumerate(dict.fromkeys(marks))}
     edges = np.array([nodes[mark] for mark in marks], dtype=np.intp).reshape(2, -1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from inspector_plugin.lm.loading import LanguageModel
+from inspector_plugin.lm.prefix import cache_of
 
 _TOKENS, _STEPS = 64, 4
 
@@ -47,7 +48,7 @@ def measure_speed(language_model: LanguageModel, texts: int = 8) -> Speed:
         # transformers changes what the argument is called.
         known = inspect.signature(model.forward).parameters
         name = "cache" if "cache" in known else "past_key_values"
-        cache = model(input_ids=ids, use_cache=True).past_key_values
+        cache = cache_of(model(input_ids=ids, use_cache=True))
         has_read = _now(device)
         for _ in range(_STEPS):
             model(input_ids=ids[:, :1], use_cache=True, **{name: cache})

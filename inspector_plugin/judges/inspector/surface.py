@@ -22,7 +22,8 @@ _PATTERNS = {
     "numbers": r"\d[\d,.]*",
     "equal_signs": r"=",
     "operators": r"[+*/×÷^-]",
-    "list_items": r"(?m)^\s*(?:\d+[.)]|[-*•])\s",
+    # Not \s* before the sign: from each of many empty lines it would read all that follow.
+    "list_items": r"(?m)^[^\S\n]*(?:\d+[.)]|[-*•])\s",
     "bold_marks": r"\*\*",
     "latex_commands": r"\\[A-Za-z]+",
     "boxed_answers": r"\\boxed",

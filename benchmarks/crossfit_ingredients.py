@@ -24,6 +24,7 @@ from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.inspector.crossfit_data import TrainingData, training_data
 from inspector_plugin.judges.inspector.crossfit_probes import ScoreProbes, least_loss
 from inspector_plugin.judges.inspector.figures import macro_f1
+from inspector_plugin.judges.inspector.inputs import Reading
 from inspector_plugin.judges.inspector.response_forms import SOLUTION
 from inspector_plugin.judges.inspector.styles import STYLES, restyle
 from inspector_plugin.judges.inspector.training_texts import FOLDS, TrainingText, scored_texts
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     folder = parser.parse_args().data
     language_model = load_language_model("smollm2-135m-instruct", None, "bfloat16")
-    layer = 2 * language_model.layers // 3
+    reading = Reading(2 * language_model.layers // 3)
     for form in (None, SOLUTION):
         print(f"\nResponses read {'as they are' if form is None else 'in one form'}\n")
         print("| data, labels | common share | macro F1 | log loss | Spearman | labels changed |")
@@ -55,7 +56,7 @@ def main() -> None:
             made = restyled(texts)
             copies = {len(texts) + number: source for number, (source, _) in enumerate(made)}
             texts += [text for _, text in made]
-            data = training_data(texts, language_model, layer, FeatureStore(), form=form)
+            data = training_data(texts, language_model, reading, FeatureStore(), form=form)
             assert len(data.texts) == len(texts)
             for labels in ("multiclass", "binary"):
                 for share in (0.0, 0.5):

@@ -48,11 +48,12 @@ def main() -> None:
     options = parser.parse_args()
     seconds: dict[str, float] = {}
     loads: dict[str, float] = {}
-    HFLM.generate_until = adding_up(seconds, "generating", HFLM.generate_until)
-    harness_task.judge_all = adding_up(seconds, "judging", harness_task.judge_all)
-    AutoModelForCausalLM.from_pretrained = adding_up(
-        loads, "weights", AutoModelForCausalLM.from_pretrained
-    )
+    for owner, function, what, total in (
+        (HFLM, "generate_until", "generating", seconds),
+        (harness_task, "judge_all", "judging", seconds),
+        (AutoModelForCausalLM, "from_pretrained", "weights", loads),
+    ):
+        setattr(owner, function, adding_up(total, what, getattr(owner, function)))
     folder = installed_folder(MODEL)
     evaluated = HFLM(pretrained=str(folder), device="cpu", batch_size=options.batch_size)
     metadata = {"judge": "inspector", "data": str(options.data), "cache": False}

@@ -65,7 +65,7 @@ def run(url: str, folder: str, calls: int, concurrency: int) -> tuple[float, str
     """Judge; return seconds, what it cost, and how many scores there are and are not."""
     spec = f"prompt:model=deepseek-chat,base_url={url},reply_format=json,concurrency={concurrency}"
     with create_judge(spec) as judge, JudgeCache(Path(folder) / "judgements.sqlite") as cache:
-        judge_all(judge, [JudgeRequest("warm", "up", ("fluency",))])
+        judge_all(judge, [JudgeRequest("warm", "up", ROSCOE[:1])])
         started = time.perf_counter()
         judged = judge_all(judge, requests(calls), cache=cache)
         seconds = time.perf_counter() - started

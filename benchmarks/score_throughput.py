@@ -94,7 +94,7 @@ def run(case: str, folder: Path, count: int) -> None:
 
     from inspector_plugin.cli import score
 
-    score.make_registry = with_constant  # type: ignore[attr-defined]
+    score.make_registry = with_constant  # type: ignore[attr-defined,assignment]
     clocks = (time.perf_counter, time.process_time)
     started = [clock() for clock in clocks]
     status = inspector(arguments)

@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from inspector_plugin.judges.inspector.judge import InspectorJudge
 from inspector_plugin.judges.inspector.options import InspectorOptions
 from inspector_plugin.judges.inspector.pack_folders import find_pack, model_folder
 from inspector_plugin.judges.inspector.packs import card_entries, read_card, read_pack
+from inspector_plugin.judges.inspector.probe import Probe
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.lm.forward import pooled_features
 from inspector_plugin.lm.loading import load_language_model
@@ -49,6 +50,12 @@ SIDES = ("published", "suffix", "bare", "bare-to-11")
 NAIVE_BATCH = 16
 GROWTH = (100, 1000, 5276)
 LENGTHS = (64, 128, 256, 512, 1024)
+_POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "mean": lambda span: span.mean(0),
+    "last": lambda span: span[-1],
+    "min": lambda span: span.amin(0),
+    "max": lambda span: span.amax(0),
+}
 
 
 def reference_requests(data: Path, rows: int) -> list[JudgeRequest]:
@@ -95,6 +102,7 @@ class Naive:
 
     def _batch(self, requests: Sequence[JudgeRequest], key: str) -> list[int]:
         probe = read_pack(self._folder).probes[key]
+        assert isinstance(probe, Probe), f"{self._folder}: cross-fitted probes cost something else"
         lm = self._language_model
         prompts = [encode(lm, probe.layout.segments(request)) for request in requests]
         longest = max(len(prompt.token_ids) for prompt in prompts)
@@ -111,12 +119,7 @@ class Naive:
         for feature in probe.features():
             states = output.hidden_states[feature.layer + 1]
             spans = [states[row, slice(*p.spans[feature.span])] for row, p in enumerate(prompts)]
-            reduce = {
-                "mean": lambda span: span.mean(0),
-                "last": lambda span: span[-1],
-                "min": lambda span: span.amin(0),
-                "max": lambda span: span.amax(0),
-            }[feature.pooling]
+            reduce = _POOLINGS[feature.pooling]
             pooled[feature] = torch.stack([reduce(span) for span in spans]).numpy()
         return [int(row.argmax()) + 1 for row in probe.probabilities(pooled)]
 
@@ -137,7 +140,7 @@ class Counter:
     def __init__(self) -> None:
         self.tokens = 0
         self.tokens_times_layers = 0
-        judge_module.pooled_features = self.run  # type: ignore[assignment]
+        judge_module.pooled_features = self.run  # type: ignore[attr-defined,assignment]
 
     def run(self, language_model: Any, encodings: Any, plan: Any, *rest: Any) -> Any:
         """Count, then run."""

@@ -24,7 +24,7 @@ from inspector_plugin.plugins.options import OptionValue
 from inspector_plugin.plugins.registry import create_judge
 from inspector_plugin.report.judge_figures import JudgeSummary, summarise_judge
 from inspector_plugin.report.summary import print_summaries
-from inspector_plugin.schema.criteria import Criterion
+from inspector_plugin.schema.criteria import TOTAL, Criterion
 from inspector_plugin.schema.criteria_files import built_in_criterion, parse_criteria
 from inspector_plugin.schema.records import Judgement
 
@@ -60,7 +60,7 @@ class Scored:
             {
                 **row.row,
                 **{key: score.score for key, score in judgement.scores.items()},
-                "total": judgement.total,
+                TOTAL: judgement.total,
             }
             for row, judgement in zip(self.rows, self.judgements, strict=True)
         ]

@@ -205,7 +205,7 @@ class ChatServer:
             "message": {"role": "assistant", "content": content},
             "logprobs": answer.logprobs,
         }
-        completion = {"id": "c", "object": "chat.completion", "choices": [choice]}
+        completion: dict[str, Any] = {"id": "c", "object": "chat.completion", "choices": [choice]}
         if answer.usage is not None:
             completion["usage"] = dict(answer.usage)
         text = answer.body if answer.body is not None else json.dumps(completion)

@@ -7,6 +7,7 @@ NOTHING: dict[str, tuple[str, ...]] = {
     "copied": (
         "The response is a line, and begins with 'The response'",
         "The response: 3c921113cd0f",
+        "It gives its formula (no verdict could be read)",
         "The data: 3c941113 (met by 3% of the responses; better ones do better by +0.02)",
         "=== problem 1",
         "The response to problem 2 can have different meanings.",

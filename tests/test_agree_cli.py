@@ -73,6 +73,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, out, err
 
 
+def test_an_outcome_is_held_against_all_judges_of_a_file(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["agree", files["judged"], "--outcome", "is_correct"]
+    arguments += ["--format", "json", "--resamples", "0"]
+    _, out, _ = run(capsys, *arguments)
+    assert {each["judge"] for each in json.loads(out)["outcomes"]} == {"good", "poor"}
+    _, out, _ = run(capsys, *arguments, "--judge", "poor")
+    assert {each["judge"] for each in json.loads(out)["outcomes"]} == {"poor"}
+
+
 def test_judges_people_and_an_outcome(
     files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

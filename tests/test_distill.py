@@ -32,7 +32,7 @@ from distill_runs import (
 )
 
 from inspector_plugin.agreement.bars import Bar
-from inspector_plugin.cli.main import main
+from inspector_plugin.cli.main import main, make_parser
 from inspector_plugin.data.requests import RequestForm
 from inspector_plugin.errors import DataError, JudgeError, ModelError, OptionError
 from inspector_plugin.judges.inspector import figures as figures_of_probes
@@ -370,6 +370,15 @@ def test_flags_reach_the_plan_and_a_bar_decides_the_exit_status(
         assert main([*command, *flags]) == 1
         assert message in capsys.readouterr().err
     assert len(server.calls) == 60
+
+
+def test_no_audits_are_zero_rows_not_fewer(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = make_parser(["distill"])
+    command = ["distill", "in.jsonl", "--reference", "j", "--out", "out", "--audit-rows"]
+    assert parser.parse_args([*command, "0"]).audit_rows == 0
+    with pytest.raises(SystemExit):
+        parser.parse_args([*command, "-1"])
+    assert "argument --audit-rows: must be at least 0, not -1" in capsys.readouterr().err
 
 
 def test_the_cheap_judge_says_what_it_is_unsure_of(

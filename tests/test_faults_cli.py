@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inspector_plugin import cli
-from inspector_plugin.cli.main import main
+from inspector_plugin.cli.main import COMMANDS, main
 
 LONG = "a" * 300
 ZEROS = "0" * 400
@@ -208,7 +208,35 @@ def test_a_command_loads_its_own_module_only() -> None:
     environment = {**os.environ, "PYTHONPATH": root}
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
     assert ran.stdout.endswith(b"\n[]\n")
-    assert "rubric" in shell("inspector --help").stdout
+
+
+@pytest.mark.parametrize("flag", ["--version", "--help", "nothing"])
+def test_what_names_no_command_loads_none(flag: str) -> None:
+    code = (
+        f"import sys; from inspector_plugin.cli.main import main; sys.argv[1:] = [{flag!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "ours = {each for each in sys.modules if each.startswith('inspector_plugin.cli.')}\n"
+        "print(sorted(ours | {'scipy', 'pandas', 'torch'} & set(sys.modules)))"
+    )
+    root = str(Path(cli.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    loaded = ran.stdout.decode().splitlines()[-1]
+    assert loaded == "['inspector_plugin.cli.flags', 'inspector_plugin.cli.main']"
+
+
+def test_help_says_of_each_command_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help", "score"])  # whatever follows
+    listed = " ".join(capsys.readouterr().out.split())
+    for name, purpose in COMMANDS.items():
+        assert f" {name} {purpose}" in listed
+    folder = Path(cli.__file__).parent
+    with_command = {
+        path.stem for path in folder.glob("*.py") if "def add_command(" in path.read_text()
+    }
+    assert with_command == set(COMMANDS)
 
 
 def test_figures_that_cannot_be_written_leave_no_file() -> None:

@@ -153,11 +153,13 @@ def test_weights_of_measured_agreement(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"min_valid": 3}, r"'min_valid' must be from 1 to 2, the number of members, not 3"),
+        ({"min_valid": 0}, r"'min_valid' must be from 1 to 2, the number of members, not 0"),
         ({"rule": "weighted"}, "rule=weighted needs weights="),
         ({"weights": "1|2"}, "'weights' is for rule=weighted, not mean"),
         ({"rule": "weighted", "weights": "1|2|3"}, r"3 numbers for 2 members \(a, b\)"),
-        ({"rule": "weighted", "weights": "1|-2"}, "weight of b .* must be a number from 0 up"),
-        ({"rule": "weighted", "weights": "nan|1"}, "weight of a .* must be a number from 0 up"),
+        ({"rule": "weighted", "weights": "1|-2"}, "weight of b .* must be a number from 0 to 1,"),
+        ({"rule": "weighted", "weights": "nan|1"}, "weight of a .* must be a number from 0 to 1,"),
+        ({"rule": "weighted", "weights": "1e308|1e308"}, "weight of a .* 1,000,000,000, not 1e"),
         ({"rule": "weighted", "weights": "0|0"}, "All weights are 0"),
         ({"rule": "weighted", "weights": "no-file"}, "Cannot read the weights no-file"),
     ],
@@ -176,6 +178,13 @@ def test_files_of_weights_that_cannot_be_used(tmp_path: Path, content: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_weight_in_a_file_that_no_number_format_holds(tmp_path: Path) -> None:
+    file = tmp_path / "weights.json"
+    file.write_text('{"a": 1, "b": 1' + "0" * 400 + "}")
+    with pytest.raises(InspectorError, match=r"weight of b .* must be a number from 0 to 1,"):
+        panel(1, 2, rule="weighted", weights=str(file))
+
+
 def test_what_the_members_said_is_kept() -> None:
     judge = panel(CriterionScore(2.0, 2, flags=("truncated",), explanation="why"), 5)
     judged = judge_all(judge, [REQUEST])[0]
@@ -188,6 +197,19 @@ def test_what_the_members_said_is_kept() -> None:
     row = judged.to_json()
     assert row["scores"]["fluency"]["spread"] == 3
     assert Judgement.from_json(json.loads(json.dumps(row))) == judged
+
+
+def test_show_names_what_the_members_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = judge_all(panel(2, "no", 5), [REQUEST])[0]
+    row = {"question": "q", "response": "r", "judgements": {"panel": judged.to_json()}}
+    file = tmp_path / "judged.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    assert main(["show", str(file)]) == 0
+    assert "fluency, by member: a 2.00, b -, c 5.00\n\n" in capsys.readouterr().out
+    assert main(["show", str(file), "--row", "2"]) == 1
+    assert "holds 1 judged response; --row 2" in capsys.readouterr().err
 
 
 def test_a_member_without_a_score_does_not_count() -> None:

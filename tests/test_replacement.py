@@ -93,6 +93,15 @@ def test_a_data_set_can_stand_against_it(tmp_path: Path) -> None:
     assert few.may_replace
 
 
+def test_a_figure_that_is_not_defined_is_not_shown_to_miss(tmp_path: Path) -> None:
+    many = [("a", 1 + n % 5, 1 + n % 5) for n in range(400)]
+    same = [("b", 3, 3)] * 40  # no kappa where all labels are one
+    found = found_in(table(tmp_path / "same.jsonl", [*many, *same]), DEFAULT_BAR)
+    assert found.datasets["b"].answer == "not shown"
+    assert "quadratic_kappa is not defined" in found.datasets["b"].words
+    assert found.may_replace
+
+
 def pilot(right: Sequence[bool], confidence: Sequence[float]) -> PilotScores:
     dear = np.arange(len(right)) % 5
     cheap = np.where(right, dear, (dear + 1) % 5)
@@ -184,7 +193,7 @@ def test_a_judge_no_better_than_chance_is_no_part_of_a_cascade(tmp_path: Path) -
 def test_binary_labels_are_planned_as_low_and_high(tmp_path: Path) -> None:
     scores = table(tmp_path / "some.jsonl", RIGHT[:10])
     ours = scores.column("distilled", "fluency").as_binary()
-    found = pilot_of(scores, ours, scores.column("dear", "fluency"))
+    found = pilot_of(scores, [(ours, scores.column("dear", "fluency"))])
     assert found is not None
     assert found.scale == BINARY
     assert found.dear.tolist() == [0, 0, 0, 1, 1] * 2  # of 1 to 5, twice

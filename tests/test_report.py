@@ -153,6 +153,16 @@ def test_words_and_figures_are_not_cut() -> None:
     assert lines[1] == ["consistency"]
 
 
+def test_lines_of_titles_and_notes_end_without_blanks() -> None:
+    file = io.StringIO()
+    words = " ".join(["word"] * 40)
+    print_tables(make_table(words, ["a"], [["b"]], note=words), file=file)
+    lines = file.getvalue().splitlines()
+    assert lines[0] == " ".join(["word"] * 16)
+    assert len(lines) == 3 + 3 + 3 + 1  # title, table, note, and an empty line
+    assert all(line == line.rstrip() for line in lines)
+
+
 @pytest.mark.parametrize(
     ("scale", "rows"),
     [

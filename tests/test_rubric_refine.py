@@ -12,7 +12,7 @@ import pytest
 from chat_server import Answer, error
 from endpoint_judges import Serve
 from rubric_models import MetaJudge, TraitJudge, item, items_reply, problem, said, trait
-from rubric_refining import labelled, no_answer, of_trait, refined
+from rubric_refining import labelled, no_answer, of_trait, refined, split_of
 from task_data import write_rows
 
 from inspector_plugin.cli import rubric_models
@@ -58,6 +58,15 @@ def test_bad_items_and_repeats_are_dropped_good_ones_kept(serve: Serve) -> None:
     assert "repeats (r = 1.00)" in dropped["again"]
     # Half of the worse responses are odd, and score as high as the better ones.
     assert (found.first, found.last) == (0.75, 1.0)
+
+
+def test_items_without_a_verdict_are_not_said_to_be_met_by_none() -> None:
+    split = split_of(labelled(4), TraitJudge(unread="odd"))
+    assert split.findings(tuple(map(of_trait, ["good", "odd"]))).splitlines() == [
+        f"- [rule, weight 1] {trait('good')['text']} (met by 50% of the responses; better ones do "
+        "better by +1.00)",
+        f"- [rule, weight 1] {trait('odd')['text']} (no verdict could be read)",
+    ]
 
 
 def test_items_met_by_nearly_all_are_split(serve: Serve) -> None:

@@ -273,6 +273,8 @@ def test_show_finds_one_problem(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert "shown (rule" in out
     assert main(["rubric", "show", str(path), "--problem", "p8"]) == 1
     assert "has no items for the problem 'p8'" in capsys.readouterr().err
+    assert main(["rubric", "show", str(path)]) == 0
+    assert "items for 1 problem\n" in capsys.readouterr().out
 
 
 def test_diff_names_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -286,5 +288,10 @@ def test_diff_names_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert ["shown", "weight", "2", "5"] in cells
     assert [row[1] for row in cells if row[:1] == ["slip"]] == ["dropped"]
     assert [row[1] for row in cells if row[:1] == ["new"]] == ["added"]
+    one = write(
+        tmp_path, rubric_file(items=[*map(RubricItem.to_json, ITEMS), changed[1]]), "c.json"
+    )
+    assert main(["rubric", "diff", str(first), str(one)]) == 0
+    assert "1 difference\n" in capsys.readouterr().out
     assert main(["rubric", "diff", str(first), str(first)]) == 0
     assert "hold the same rubric" in capsys.readouterr().out

@@ -267,6 +267,18 @@ def test_outcomes(tmp_path: Path) -> None:
         read_score_table(paths, outcomes=["is_correct"]).outcome("is_correct")
 
 
+def test_outcomes_as_the_text_that_csv_makes_of_them(tmp_path: Path) -> None:
+    given = ["True", "false", "", "0.5", "1"]
+    rows = [
+        judged("q", f"r{place}", {"j": score(1)}, right=text) for place, text in enumerate(given)
+    ]
+    outcome = read_score_table([write(tmp_path / "a.jsonl", rows)], outcomes=["right"])
+    assert outcome.outcome("right").tolist() == pytest.approx([1, 0, np.nan, 0.5, 1], nan_ok=True)
+    rows[0]["right"] = "nan"
+    with pytest.raises(DataError, match="must be a number or true/false, not 'nan'"):
+        read_score_table([write(tmp_path / "a.jsonl", rows)], outcomes=["right"]).outcome("right")
+
+
 @pytest.mark.parametrize("name", ["j.jsonl", "j.jsonl.gz"])
 def test_rows_are_read_again(tmp_path: Path, name: str) -> None:
     rows = [judged("q", f"ü{n}" * 50, {"j": score(n)}) for n in (1, 2, 3)]
@@ -297,9 +309,13 @@ def test_rows_are_read_again(tmp_path: Path, name: str) -> None:
         (json.dumps(short("q", "r", 6)) + "\n", "the score 6 is outside the scale 1-5"),
         (json.dumps(judged("q", "r", {"j": score(3, 9)})) + "\n", "the label 9"),
         (json.dumps(judged("q", None, {"j": score(3)})) + "\n", "there are scores, but"),
-        (json.dumps(judged("q", "r", {"j": {"fluency": 3}})) + "\n", "is not an object"),
+        (json.dumps(judged("q", "r", {"j": {"fluency": 3}})) + "\n", "must be an object, not 3"),
         (json.dumps(judged("q", "r", {"j": score(3, scale=[1, 3])})) + "\n", "the scale of"),
-        ('{"question": "q", "response": "r", "judgements": 3}\n', "cannot be read"),
+        (
+            '{"question": "q", "response": "r", "judgements": 3}\n',
+            "judgements must be an object, not 3",
+        ),
+        (json.dumps(judged("q", "r", {"j": {"fluency": None}})) + "\n", "object, not None"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -189,7 +189,17 @@ def test_a_second_judge_further_down_needs_a_name_too(tmp_path: Path) -> None:
     ("judgements", "message"),
     [
         ([], "field 'judgements' is not an object"),
-        ({"mine": 3}, "line 1: its judgements cannot be read"),
+        ({"mine": 3}, r"its judgements cannot be read \(a judgement must be an object, not 3\)"),
+        ({"mine": {"fluency": []}}, r"a score must be an object, not \[\]"),
+        (
+            {"mine": {"fluency": {"score": 3, "label": 3, "members": {"a": 5}}}},
+            "a score must be an object, not 5",
+        ),
+        (
+            {"mine": {"fluency": {"score": 3, "label": 3, "probabilities": [1]}}},
+            r"probabilities must be an object, not \[1\]",
+        ),
+        ({"mine": {"fluency": {"score": 3, "label": 3, "flags": None}}}, "a list of texts"),
         ({"mine": {"format_version": 3, "scores": {}}}, "format_version 3 is not one that"),
         ({"mine": {"format_version": 2}}, r"cannot be read \('scores'\)"),
         ({"mine": {"fluency": {"score": 3}}}, r"cannot be read \('label'\)"),

@@ -14,6 +14,7 @@ from inspector_plugin.agreement.comparison import Comparison
 from inspector_plugin.agreement.statistics import ALL_STATISTICS
 from inspector_plugin.data.files import read_json
 from inspector_plugin.errors import DataError, OptionError, one_of
+from inspector_plugin.schema.criteria import TOTAL
 
 COVERAGE, SLOPE, AUC = "coverage", "length_slope", "auc"
 FIGURES = (*ALL_STATISTICS, COVERAGE, SLOPE, AUC)
@@ -134,7 +135,7 @@ def chosen_figures(
         elif each:
             chosen += own
         else:
-            summary = [figures for figures in own if figures.key in (OVERALL, "total")]
+            summary = [figures for figures in own if figures.key in (OVERALL, TOTAL)]
             chosen += summary or own
     if not chosen:
         raise DataError("There are no figures to hold against a bar.")

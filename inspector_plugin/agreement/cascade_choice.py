@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector_plugin.agreement.bars import Bar
 from inspector_plugin.agreement.bootstrap import Estimate
@@ -60,33 +62,46 @@ def choose_cascades(
 
 
 def pilot_of(
-    table: ScoreTable, ours: ScoreColumn, theirs: ScoreColumn, flag: str | None = None
+    table: ScoreTable,
+    sides: Sequence[tuple[ScoreColumn, ScoreColumn]],
+    flags: Sequence[str | None] = (),
 ) -> PilotScores | None:
-    """The scores of both judges on one criterion, as a cascade is planned by them.
+    """The scores of both judges as a cascade is planned by them, one criterion after the other.
 
     Args:
         table: Where they come from.
-        ours: The cheap judge's, with probabilities.
-        theirs: The reference's; low or high quality where the cheap judge's are.
-        flag: Scores with this flag are doubted, too.
+        sides: For each criterion the scores of the cheap judge, with probabilities, and those of
+            the reference. All are on one scale; those of the reference are taken as low or high
+            quality where the cheap judge's are.
+        flags: Scores with one of these flags are doubted, too; None stands for any flag.
 
     Returns:
         None if both were asked for no response in common.
     """
+    parts = [_columns(table, ours, theirs, flags) for ours, theirs in sides]
+    cheap, dear, confidence, doubted, problems = map(np.concatenate, zip(*parts, strict=True))
+    if not len(dear):
+        return None
+    return PilotScores(cheap, dear, confidence, doubted, codes_of(problems), sides[0][0].scale)
+
+
+def _columns(
+    table: ScoreTable, ours: ScoreColumn, theirs: ScoreColumn, flags: Sequence[str | None]
+) -> tuple[NDArray[Any], ...]:
+    """The columns of `PilotScores` on one criterion; problems by their numbers in the table."""
     if ours.scale != theirs.scale:
         theirs = theirs.as_binary()
     rows = ours.asked & theirs.scored
-    if not rows.any():
-        return None
-    doubted = ~ours.scored | (False if flag is None else ours.flagged(flag))
+    doubted = ~ours.scored
+    for flag in flags:
+        doubted = doubted | ours.flagged(flag)
     first = ours.scale.minimum
-    return PilotScores(
+    return (
         np.nan_to_num(ours.labels[rows] - first).astype(np.intp),
         (theirs.labels[rows] - first).astype(np.intp),
         ours.confidence[rows],
         doubted[rows],
-        codes_of(table.problem_codes[rows]),
-        ours.scale,
+        table.problem_codes[rows],
     )
 
 
@@ -131,7 +146,7 @@ def pilots_of(
     chance: a cascade of one that is not would deal out labels at random where it does not ask.
     """
     pilots = {
-        each.key: pilot_of(table, *sides[each.key], flag)
+        each.key: pilot_of(table, [sides[each.key]], () if flag is None else (flag,))
         for each in found
         if not each.may_replace and each.is_better_than_chance
     }

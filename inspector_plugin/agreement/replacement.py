@@ -163,6 +163,6 @@ def _answer(found: Comparison, bars: Sequence[Bar]) -> tuple[str, str]:
 
 
 def _misses(found: Estimate | None, bar: Bar) -> bool:
-    if found is None:
-        return True
+    if found is None:  # what is not defined shows nothing
+        return False
     return found.value < bar.value if bar.is_least else found.value > bar.value

@@ -13,14 +13,13 @@ from inspector_plugin.audits.intervals import clustered_share
 from inspector_plugin.audits.suite import NONSENSE, RIGHT, Item, Kind, Suite
 from inspector_plugin.judging.judge import Judge
 from inspector_plugin.judging.run import judge_all
-from inspector_plugin.schema.criteria import MULTICLASS, Criterion, common_scale
+from inspector_plugin.schema.criteria import MULTICLASS, TOTAL, Criterion, common_scale
 from inspector_plugin.schema.records import Judgement, JudgeRequest
 from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
 if TYPE_CHECKING:
     from inspector_plugin.judging.cache import JudgeCache
 
-TOTAL = "total"
 # Flags by which a judge says that a response may be none to the problem.
 WARNING_FLAGS = ("off-task", "unlike-training")
 # How far below the right solution nonsense has to be, as a share of the total's range: 2 points of

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector_plugin.audits.edits import CALCULATION
-from inspector_plugin.audits.run import TOTAL, value_of
+from inspector_plugin.audits.run import value_of
 from inspector_plugin.data.problems import problem_identity, problem_names
-from inspector_plugin.schema.criteria import Scale
+from inspector_plugin.schema.criteria import TOTAL, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, total_usage
 from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 from inspector_plugin.schema.usage import Usage

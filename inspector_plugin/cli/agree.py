@@ -39,7 +39,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "agree",
-        help="compare judges with each other, with people, or with an outcome",
         description="Compare scores: judges with a reference, annotators among themselves, scores "
         "with an outcome such as exact_match. Figures have 95% intervals by bootstrap over "
         "problems, and stand beside those of chance, of a constant judge and of a judge that "
@@ -82,7 +81,9 @@ def run_agree(options: argparse.Namespace) -> int:
         content.append(agreement_to_json(found))
     groups = _groups(selection, options)
     sections += [everyone_section(group) for group in groups]
-    outcomes = outcome_agreements(selection, options)
+    # The outcome is nobody's opinion: a reference that was only assumed is held against it as well.
+    everyone = selection.judges if options.judge else selection.everyone
+    outcomes = outcome_agreements(selection, options, everyone)
     if outcomes:
         sections.append(outcome_section(options.outcome, outcomes))
     notes = _notes(selection)

@@ -45,7 +45,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "audit",
-        help="test a judge on responses whose quality is known, or on edits of your own",
         description="Without FILE, judge the sanity suite: problems with right solutions, flawed "
         "ones and nonsense; for each kind of response, print how often the judge scores it below "
         "the right solutions of the same problem. With FILE, judge its responses as they are and "

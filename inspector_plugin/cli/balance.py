@@ -37,7 +37,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "balance",
-        help="downsample reference scores to equal counts",
         description="For each criterion, keep as many scores of each label as there are of the "
         "rarest one, drawn by --seed. Scores that are not drawn are taken out of their rows, and "
         "rows without any are left out; all else stays as it is, in its order.",

@@ -13,7 +13,7 @@ from inspector_plugin.rubrics.reply_store import ReplyStore
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("cache", help="look into the judge cache, or empty it")
+    parser = commands.add_parser("cache")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("info", help="where it is, and how many judgements of which judge it holds")
     clear = actions.add_parser("clear", help="forget all judgements, or those of one judge")

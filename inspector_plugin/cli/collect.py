@@ -21,7 +21,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "collect",
-        help="generate responses to label and judge",
         description="Generate responses with any model class of lm_eval and write rows of id, "
         "dataset, question and response, as inspector label and inspector score read them. Where "
         "OUT is there already, made the same way, nothing is generated.",

@@ -14,10 +14,11 @@ from inspector_plugin.agreement.joined import join
 from inspector_plugin.agreement.outcome import OutcomeAgreement, compare_with_outcome
 from inspector_plugin.agreement.selection import Selection, select
 from inspector_plugin.cli import flags
-from inspector_plugin.cli.judged_files import TOTAL, chosen_criteria
+from inspector_plugin.cli.judged_files import chosen_criteria
 from inspector_plugin.data.score_table import ScoreColumn, Source, read_score_table
 from inspector_plugin.progress import Progress
 from inspector_plugin.report.agreement import JudgeAgreement
+from inspector_plugin.schema.criteria import TOTAL
 
 RESAMPLES = 1000
 # Rows times resamples that take so long that progress is shown.
@@ -136,12 +137,20 @@ def judge_agreements(
     return found
 
 
-def outcome_agreements(selection: Selection, options: argparse.Namespace) -> list[OutcomeAgreement]:
-    """Compare each judge with the outcome, by criterion and by the total of the criteria."""
+def outcome_agreements(
+    selection: Selection, options: argparse.Namespace, names: Sequence[str] | None = None
+) -> list[OutcomeAgreement]:
+    """Compare each judge with the outcome, by criterion and by the total of the criteria.
+
+    Args:
+        selection: What is compared with what.
+        options: The flags.
+        names: Whose scores; those of the judges that are compared if None.
+    """
     if not options.outcome:
         return []
     table, found = selection.table, []
-    for judge in selection.judges:
+    for judge in selection.judges if names is None else names:
         keys = selection.keys_of(judge)
         columns = {key: table.column(judge, key) for key in keys}
         scores = {key: column.scores for key, column in columns.items()}

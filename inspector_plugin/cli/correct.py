@@ -19,7 +19,6 @@ from inspector_plugin.agreement.corrected import (
 from inspector_plugin.agreement.label_choice import PlannedWeights, combined_weights
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import (
-    TOTAL,
     JudgedFiles,
     Values,
     add_file_flags,
@@ -29,6 +28,7 @@ from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.report.corrected import corrected_section
 from inspector_plugin.report.document import Document
 from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
+from inspector_plugin.schema.criteria import TOTAL
 
 # What `inspector plan labels` writes into rows: stage, weight and pilot_share.
 PLAN_FIELD = "label_plan"
@@ -40,7 +40,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "correct",
-        help="correct a judge's figures by reference labels of some rows",
         description="Estimate what the reference would say of all rows, where a cheap judge has "
         "scored all of them and the reference some, drawn at random or by `inspector plan "
         "labels`: means by PPI++, shares of high quality by Rogan and Gladen, the judge's own "

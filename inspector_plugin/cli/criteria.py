@@ -24,8 +24,9 @@ from inspector_plugin.schema.rubrics import RubricItem
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
-    summary = "list and show criteria, and check criteria files"
-    parser = commands.add_parser("criteria", help=summary, description=summary)
+    parser = commands.add_parser(
+        "criteria", description="list and show criteria, and check criteria files"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list the built-in sets")
     listing.set_defaults(run_command=_list)

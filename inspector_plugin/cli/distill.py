@@ -14,7 +14,7 @@ from inspector_plugin.cli.row_flags import add_field_flags, read_form
 from inspector_plugin.data.files import require_no_input
 from inspector_plugin.data.inputs import InputRows
 from inspector_plugin.data.tables import InputFile
-from inspector_plugin.errors import OptionError
+from inspector_plugin.errors import OptionError, count_of
 from inspector_plugin.judges.inspector.plan import TrainingPlan
 from inspector_plugin.judges.running import RunningOptions
 from inspector_plugin.plugins.options import JudgeSpec
@@ -43,7 +43,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "distill",
-        help="make a cheap, measured judge out of an expensive one and your own responses",
         description="Choose responses of LOGS, have the reference label them within a budget, hold "
         "problems back, train probes on the others, and say whether these may replace the "
         "reference, where not, and what that saves. Writes the probes, a cascade where the probes "
@@ -74,7 +73,7 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     _add_training_flags(parser)
     parser.add_argument(
         "--audit-rows",
-        type=_count,
+        type=flags.count,
         default=20,
         metavar="N",
         help="held-out responses to edit, and problems of the sanity suite to judge; 0 for no "
@@ -129,10 +128,6 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=flags.positive, metavar="N", help="processes; default: one per core"
     )
     flags.add_options(parser, RunningOptions)
-
-
-def _count(text: str) -> int:
-    return 0 if text.strip() == "0" else flags.positive(text)
 
 
 def run_distill(options: argparse.Namespace) -> int:
@@ -225,11 +220,11 @@ def _check_out(options: argparse.Namespace, rows: InputRows, plan: DistillPlan) 
 def _print_plan(rows: InputRows, plan: DistillPlan, registry: JudgeRegistry) -> None:
     found = planned(rows, plan, registry)
     print(
-        f"{found.labels} of {found.candidates} rows would be labelled: "
+        f"{found.labels} of {count_of(found.candidates, 'row')} would be labelled: "
         f"{found.labels - found.held_out} to train on, {found.held_out} on held-out problems."
     )
     for reason, count in found.left_out.items():
-        print(f"{count} rows would be left out: {reason}.")
+        print(f"{count_of(count, 'row')} would be left out: {reason}.")
     price, cost = found.estimate.price, found.cost
     if price is None or cost is None:
         print(f"What {plan.reference.name} costs is not known.")

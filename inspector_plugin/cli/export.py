@@ -40,7 +40,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "export",
-        help="write a judgement file as CSV, Parquet or Every Eval Ever",
         description="Write the judgements of FILE in another form. What Every Eval Ever asks for "
         "is taken from the rows and from FILE.run.json beside the file; flags say the rest.",
     )

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from inspector_plugin import __version__
 from inspector_plugin.cli import flags
-from inspector_plugin.data.best_rows import TOTAL, best_rows, choose_judge
+from inspector_plugin.data.best_rows import best_rows, choose_judge
 from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.data.score_table import ScoreTable, read_score_table
 from inspector_plugin.data.stored_scores import JUDGEMENTS
 from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.judging.resume import opened_output
 from inspector_plugin.report.tables import make_table, plain, print_tables
+from inspector_plugin.schema.criteria import TOTAL
 
 _ROWS_AT_ONCE = 64
 
@@ -25,7 +26,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "filter",
-        help="keep the best of judged responses",
         description="Write the rows of FILE with the best scores to OUT, as they are and in their "
         "order, and say how many are dropped and why. A row without a score is never kept; of "
         "rows with equal scores the earlier are.",

@@ -166,6 +166,24 @@ def require_use(
             raise OptionError(f"{flag_of(name)}: none of the judges ({judges}) has such an option.")
 
 
+def defaults_of_priced(
+    options: argparse.Namespace, spec: JudgeSpec, registry: JudgeRegistry
+) -> dict[str, OptionValue]:
+    """Return what the flags set for the judge of a command that has --dry-run.
+
+    Raises:
+        OptionError: If the judge has no option for one of them; with --dry-run, if its calls cost
+            no money.
+    """
+    defaults = judge_defaults(options)
+    if not options.dry_run:
+        defaults.pop("dry_run", None)
+    elif "dry_run" not in {o.name for o in registry.get(spec.name).backend.option_list}:
+        raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
+    require_use(defaults, [spec], registry)
+    return defaults
+
+
 def add_cache_flag(parser: argparse.ArgumentParser) -> None:
     """Add --no-cache."""
     parser.add_argument(
@@ -219,6 +237,11 @@ def add_overwrite_flag(parser: argparse.ArgumentParser) -> None:
 def positive(text: str) -> int:
     """Read a positive whole number."""
     return _whole(text, 1, sys.maxsize)
+
+
+def count(text: str) -> int:
+    """Read a whole number that may be 0."""
+    return _whole(text, 0, sys.maxsize)
 
 
 def resamples(text: str) -> int:

@@ -32,7 +32,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "gate",
-        help="fail unless agreement clears a bar",
         description="Compare as `inspector agree` does, and exit with status 1 unless the whole "
         "95% interval of each figure clears its bar. Takes files of scores, or one JSON file that "
         "`inspector agree --format json`, `inspector score --summary` or lm_eval wrote. Figures: "

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from inspector_plugin.cli import flags
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable, Source, read_score_table
 from inspector_plugin.errors import DataError, OptionError, count_of, one_of
-from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
+from inspector_plugin.schema.criteria import BINARY, TOTAL, Criterion, Scale
 from inspector_plugin.schema.criteria_files import parse_criteria
 
 Floats = NDArray[np.float64]
-TOTAL = "total"
 
 
 def add_file_flags(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "judges",
-        help="list the judges, built in and from plugins",
         description="List the judges, built in and from plugins; with NAME, show the options of "
         "one; with check and a specification, run the contract suite on it, as a plugin's own test "
         "does.",

@@ -13,7 +13,7 @@ from inspector_plugin.cli.row_flags import add_form_flags, read_form
 from inspector_plugin.cli.score import describe_run, warn_of_unscored
 from inspector_plugin.data.inputs import InputRows
 from inspector_plugin.data.requests import RequestRow
-from inspector_plugin.errors import OptionError, count_of
+from inspector_plugin.errors import count_of
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.judging.run import judge_all
 from inspector_plugin.judging.score_file import score_to_file
@@ -30,7 +30,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "label",
-        help="make reference scores with a judge",
         description="Score each response of FILE and write it to OUT with the judgement added, as "
         "inspector train and the judge recorded read it. A run that was interrupted resumes when "
         "it is called again, and asks again for scores that are missing for a transient reason.",
@@ -61,13 +60,7 @@ def run_label(options: argparse.Namespace) -> int:
     flags.check_output(options.out, options.file, specs=[spec], criteria=options.criteria)
     form = read_form(options)
     rows = InputRows([options.file], form, options.limit)
-    known = {option.name for option in registry.get(spec.name).backend.option_list}
-    if options.dry_run and "dry_run" not in known:
-        raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
-    defaults = flags.judge_defaults(options)
-    if not options.dry_run:
-        defaults.pop("dry_run", None)
-    flags.require_use(defaults, [spec], registry)
+    defaults = flags.defaults_of_priced(options, spec, registry)
     with (
         create_judge(spec, defaults, registry) as judge,
         opened_cache(not options.no_cache) as cache,

@@ -39,7 +39,7 @@ Sources = dict[str, list[ScoredRow]]
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("lager", help="tune the layer weights of the judge lager")
+    parser = commands.add_parser("lager")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     tune = actions.add_parser(
         "tune",

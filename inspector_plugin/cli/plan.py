@@ -12,8 +12,7 @@ ACTIONS = (plan_labels, plan_cascade)
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
-    summary = "plan what to judge or label next"
-    parser = commands.add_parser("plan", help=summary, description=summary)
+    parser = commands.add_parser("plan", description="plan what to judge or label next")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for module in ACTIONS:
         module.add_action(actions)

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inspector_plugin.agreement.cascade_choice import pilot_of
 from inspector_plugin.agreement.cascade_plan import (
     CascadePoint,
     PilotScores,
@@ -19,7 +19,6 @@ from inspector_plugin.agreement.cascade_plan import (
 from inspector_plugin.agreement.statistics import LABEL_STATISTICS
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import JudgedFiles, add_file_flags, read_judged_files
-from inspector_plugin.data.score_table import ScoreColumn
 from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.report.cascade_plan import PlannedCost, cascade_section
 from inspector_plugin.report.document import Document
@@ -186,8 +185,7 @@ def _pilot(files: JudgedFiles, cheap: str, chosen_flags: str) -> tuple[PilotScor
         DataError: If there are none, on one scale, or the cheap judge has no confidence.
     """
     assert files.reference is not None
-    table, parts, asked = files.table, [], 0
-    scales = set()
+    table, sides, asked = files.table, [], 0
     for key in [key for key in files.reported_keys(cheap) if key in files.keys_of(cheap)]:
         ours, theirs = table.column(cheap, key), table.column(files.reference, key)
         files.values(cheap, key)  # refuses scores on several criteria of one key
@@ -203,40 +201,19 @@ def _pilot(files: JudgedFiles, cheap: str, chosen_flags: str) -> tuple[PilotScor
                 f"{key}: {cheap} has scores without probabilities, so that there is no confidence "
                 "to choose a threshold of; use a judge that has them, such as inspector or lager."
             )
-        scales.add(ours.scale)
-        parts.append((rows, ours, theirs))
+        sides.append((ours, theirs))
+    scales = {ours.scale for ours, _ in sides}
     if len(scales) > 1:
         raise DataError(
             f"The criteria have different scales ({', '.join(s.name for s in scales)}); plan for "
             "those of one scale with --criteria."
         )
-    if not any(rows.any() for rows, _, _ in parts):
-        raise DataError(f"{cheap} and {files.reference} have scored no response in common.")
-    scale = scales.pop()
-    first = scale.minimum
-    problems = np.concatenate([table.problem_codes[rows] for rows, _, _ in parts])
-    _, codes = np.unique(problems, return_inverse=True)
-    return PilotScores(
-        np.concatenate([_places(ours.labels[rows], first) for rows, ours, _ in parts]),
-        np.concatenate([_places(theirs.labels[rows], first) for rows, _, theirs in parts]),
-        np.concatenate([ours.confidence[rows] for rows, ours, _ in parts]),
-        np.concatenate([_doubted(ours, chosen_flags)[rows] for rows, ours, _ in parts]),
-        codes.astype(np.intp),
-        scale,
-    ), asked
-
-
-def _places(labels: NDArray[np.float64], first: int) -> NDArray[np.intp]:
-    return np.nan_to_num(labels - first).astype(np.intp)
-
-
-def _doubted(column: ScoreColumn, chosen_flags: str) -> NDArray[np.bool_]:
-    """Which scores the dear judge is asked for at any threshold."""
     names = flags.listed(chosen_flags)
-    doubted = ~column.scored
-    for name in [] if names == ["none"] else names:
-        doubted = doubted | column.flagged(None if names == ["any"] else name)
-    return doubted
+    any_flag = [None] if names == ["any"] else []
+    pilot = pilot_of(table, sides, any_flag if names in (["any"], ["none"]) else names)
+    if pilot is None:
+        raise DataError(f"{cheap} and {files.reference} have scored no response in common.")
+    return pilot, asked
 
 
 def _member(name: str) -> str:

@@ -10,7 +10,6 @@ from inspector_plugin.agreement.rank_agreement import RankAgreement, rank_agreem
 from inspector_plugin.agreement.ranking import Ranking, rank_models
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import (
-    TOTAL,
     JudgedFiles,
     add_file_flags,
     read_judged_files,
@@ -19,13 +18,13 @@ from inspector_plugin.errors import DataError
 from inspector_plugin.report.document import Document, Section
 from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
 from inspector_plugin.report.ranking import ranking_section
+from inspector_plugin.schema.criteria import TOTAL
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "rank",
-        help="rank models by their scores",
         description="Rank models by a judge's scores: means and win rates with intervals, a paired "
         "bootstrap test of every pair with Holm's correction, and the rank correlation with the "
         "reference's ranking. Says which models the sample cannot tell apart, and how many "

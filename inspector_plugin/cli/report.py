@@ -29,7 +29,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="write a page on judged responses: figures, charts, and the responses themselves",
         description="Write one page on files of judged responses: who judged what, the scores, the "
         "agreement with a reference, corrected figures, and the responses where judges differ "
         "most. The page loads nothing from outside.",

@@ -30,8 +30,9 @@ ACTIONS = (
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
-    summary = "generate, check, show, compare, refine, tune and evaluate rubrics"
-    parser = commands.add_parser("rubric", help=summary, description=summary)
+    parser = commands.add_parser(
+        "rubric", description="generate, check, show, compare, refine, tune and evaluate rubrics"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for module in ACTIONS:
         module.add_action(actions)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from inspector_plugin.cli import flags
+from inspector_plugin.errors import count_of
 from inspector_plugin.report.tables import make_table, plain, print_tables
 from inspector_plugin.rubrics.difference import difference
 from inspector_plugin.schema.rubric_files import read_rubric_file
@@ -32,7 +33,7 @@ def _diff(options: argparse.Namespace) -> int:
     columns = ("of", "change", "R1", "R2")
     print(plain(f"R1 {options.first}"))
     print(plain(f"R2 {options.second}"))
-    title = f"{len(changes)} differences"
+    title = count_of(len(changes), "difference")
     note = f"and {left} more" if left else None
     print_tables(make_table(title, columns, rows, left=4, note=note))
     return 0

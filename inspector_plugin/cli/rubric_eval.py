@@ -16,7 +16,7 @@ from inspector_plugin.data.labelled import (
     read_labelled,
     sample,
 )
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.folders import expanded
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.plugins.options import JudgeSpec
@@ -134,13 +134,8 @@ def run_rubric_eval(options: argparse.Namespace) -> int:
     conditions = [by_rubric(name, file.criterion) for name, _, file in rubrics]
     if conditions:
         require_use(conditions, [each for file in files for each in file.problems])
-    registry, defaults = make_registry(), flags.judge_defaults(options)
-    known = {option.name for option in registry.get(spec.name).backend.option_list}
-    if options.dry_run and "dry_run" not in known:
-        raise OptionError(f"--dry-run: judge {spec.name!r} makes no calls that cost money.")
-    if not options.dry_run:
-        defaults.pop("dry_run", None)
-    flags.require_use(defaults, [spec], registry)
+    registry = make_registry()
+    defaults = flags.defaults_of_priced(options, spec, registry)
     results = []
     with (
         create_judge(spec, defaults, registry) as judge,
@@ -239,10 +234,8 @@ def _evaluated_problems(file: LabelledFile, left_out: frozenset[str]) -> Labelle
     kept = tuple(each for each in file.problems if each.problem not in left_out)
     dropped = len(file.problems) - len(kept)
     if dropped:
-        print(
-            plain(f"{file.name}: {dropped} of {len(file.problems)} rows of problems left out"),
-            file=sys.stderr,
-        )
+        rows = count_of(len(file.problems), "row")
+        print(plain(f"{file.name}: {dropped} of {rows} of problems left out"), file=sys.stderr)
     if not kept:
         raise DataError(f"{file.path}: no problem is left that no rubric was made from.")
     if all(problem.contrast is None for problem in kept):

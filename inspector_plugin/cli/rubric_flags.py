@@ -94,7 +94,7 @@ def add_out_flags(parser: flags.Parser) -> None:
 
 def add_count(parser: flags.Parser, flag: str, default: int, what: str, *, least: int = 1) -> None:
     """Add a flag of a whole number."""
-    read = flags.positive if least else flags.seed
+    read = flags.positive if least else flags.count
     parser.add_argument(
         flag, type=read, default=default, metavar="N", help=f"{what} (default: {default})"
     )

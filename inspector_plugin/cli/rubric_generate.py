@@ -11,7 +11,7 @@ from typing import Any
 from inspector_plugin.cli import flags, rubric_files, rubric_flags, rubric_models
 from inspector_plugin.data.jsonl import file_sha256
 from inspector_plugin.data.labelled import LabelledProblem
-from inspector_plugin.errors import DataError, JudgeError, OptionError
+from inspector_plugin.errors import DataError, JudgeError, OptionError, count_of
 from inspector_plugin.rubrics.generate import (
     BATCH_SIZE,
     FEWEST_ITEMS,
@@ -132,9 +132,9 @@ def run_rubric_generate(options: argparse.Namespace) -> int:
         if not items and not (for_each and for_each.instances):
             assert for_each is not None
             reason, count = for_each.failed.most_common(1)[0]
+            why = f"{count_of(count, 'time')}: {reason}"
             raise JudgeError(
-                f"No problem of {len(problems)} got a rubric ({count} times: {reason}); use a "
-                "larger language model."
+                f"No problem of {len(problems)} got a rubric ({why}); use a larger language model."
             )
         file = _file(problems, items, for_each, models, plan, options)
         rubric_files.write_rubric(file, options.out)
@@ -185,8 +185,8 @@ def _for_problems(
     )
     used = sum(instance.transductive for instance in found.instances)
     rubric_flags.say(
-        f"{len(found.instances)} of {len(problems)} problems have items of their own; {used} of "
-        "them were made from responses that are to be judged (transductive)"
+        f"{len(found.instances)} of {count_of(len(problems), 'problem')} have items of their own; "
+        f"{used} of them were made from responses that are to be judged (transductive)"
     )
     _print_failed(found.failed)
     return found
@@ -202,7 +202,8 @@ def _file(
 ) -> RubricFile:
     instances = () if for_each is None else for_each.instances
     criterion = Criterion(RUBRIC, "Rubric", items=items, instances=instances)
-    source = f"{options.data.name} ({len(problems)} problems, sha256 {_short_hash(options.data)})"
+    count = count_of(len(problems), "problem")
+    source = f"{options.data.name} ({count}, sha256 {_short_hash(options.data)})"
     generator: dict[str, Any] = {
         **models.writer.describe(),
         "scope": options.scope,
@@ -277,8 +278,8 @@ def _warn(problems: Sequence[LabelledProblem], plan: Plan, scope: str) -> None:
     alone = sum(not shown_for(problem, plan.seed).responses for problem in problems)
     if scope != DATA_SET and alone:
         rubric_flags.say(
-            f"no contrast: {alone} of {len(problems)} problems have no two different responses; "
-            "their items are made from the problem alone"
+            f"no contrast: {alone} of {count_of(len(problems), 'problem')} have no two different "
+            "responses; their items are made from the problem alone"
         )
 
 
@@ -297,8 +298,8 @@ def _stored(options: argparse.Namespace) -> list[StoredRubric]:
 
 def _print_data_set(found: DataSetItems) -> None:
     rubric_flags.say(
-        f"{found.proposed} items proposed, {found.merged} in different words, {len(found.items)} "
-        "kept:"
+        f"{count_of(found.proposed, 'item')} proposed, {found.merged} in different words, "
+        f"{len(found.items)} kept:"
     )
     for item in found.items:
         rubric_flags.say(f"  [{item.kind}, weight {item.weight:g}] {item.text}")
@@ -309,7 +310,7 @@ def _print_data_set(found: DataSetItems) -> None:
 
 def _print_failed(failed: Counter[str]) -> None:
     for reason, count in failed.most_common():
-        rubric_flags.say(f"no items, {count} times: {reason}")
+        rubric_flags.say(f"no items, {count_of(count, 'time')}: {reason}")
 
 
 def _stem(path: Path) -> str:

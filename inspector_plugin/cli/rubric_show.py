@@ -11,7 +11,7 @@ from typing import Any
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.criteria import item_lines
 from inspector_plugin.data.problems import problem_identity
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.report.tables import WIDTH, plain
 from inspector_plugin.schema.rubric_files import RubricFile, read_rubric_file
 from inspector_plugin.schema.rubrics import RubricInstance, RubricItem
@@ -47,7 +47,7 @@ def _show(options: argparse.Namespace) -> int:
         _print_items(instance.items)
     left = len(instances) - options.limit
     if left > 0:
-        print(f"and {left} more problems; see --limit and --problem")
+        print(f"and {count_of(left, 'more problem')}; see --limit and --problem")
     return 0
 
 
@@ -77,7 +77,7 @@ def _print_head(file: RubricFile) -> None:
     edited = ", edited since the file was made" if file.is_edited else ""
     _print(f"fingerprint {criterion.fingerprint}{edited}")
     if criterion.instances:
-        _print(f"items for {len(criterion.instances)} problems")
+        _print(f"items for {count_of(len(criterion.instances), 'problem')}")
 
 
 def _in_words(value: Any) -> str:

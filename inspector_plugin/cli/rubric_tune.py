@@ -17,7 +17,7 @@ from inspector_plugin.data.labelled import (
     read_labelled,
     sample,
 )
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.judging.cache import opened_cache
 from inspector_plugin.plugins.options import JudgeSpec
 from inspector_plugin.plugins.registry import create_judge, make_registry
@@ -214,9 +214,8 @@ def _problems(
             "--label-field, or take --reward meta-judge."
         )
     if len(labelled) < len(every):
-        _say(
-            f"{len(every) - len(labelled)} of {len(every)} problems left out: no labels that differ"
-        )
+        left_out = f"{len(every) - len(labelled)} of {count_of(len(every), 'problem')} left out"
+        _say(f"{left_out}: no labels that differ")
     if options.no_length_matching:
         return labelled, LABELS
     kept, done = length_matched(labelled, options.seed)
@@ -263,7 +262,8 @@ def _print(tuned: Tuned) -> None:
         "no two rubrics of similar length that differ in reward. reward: mean over valid rubrics."
     )
     if tuned.too_long:
-        _put(f"{tuned.too_long} problems left out: the generator has no room for the prompt.")
+        left_out = count_of(tuned.too_long, "problem")
+        _put(f"{left_out} left out: the generator has no room for the prompt.")
     _put(f"written to {tuned.folder}; use it with --generator prompt:model={tuned.folder}")
 
 

@@ -29,7 +29,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the parser of `inspector run`."""
     parser = commands.add_parser(
         "run",
-        help="run lm_eval with judges",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -49,7 +49,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "score",
-        help="judge responses in sample logs of lm_eval and in other files",
         description="Judge each response and write it to OUT with its judgements added. PATH is a "
         "sample log of lm_eval or a folder of its results (the newest log of each model and task), "
         "a file of rows (JSONL, JSON, CSV, Parquet) with question and response, or - for standard "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from inspector_plugin.data.stored_scores import (
     judgements_of,
     rows_of,
 )
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 from inspector_plugin.report.tables import WIDTH, figure, make_table, plain, print_tables
 from inspector_plugin.schema.records import Judgement
 
@@ -27,7 +27,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "show",
-        help="show a judged response in full",
         description="Show a row of a judgement file, or of a sample log of our tasks: problem, "
         "response, and what each judge said.",
     )
@@ -60,7 +59,8 @@ def _find(path: Path, wanted: int) -> tuple[Mapping[str, Any], str]:
             count += 1
             if count == wanted:
                 return row, where
-    raise DataError(f"{path} holds {count} judged responses; --row {wanted} is not there.")
+    held = count_of(count, "judged response")
+    raise DataError(f"{path} holds {held}; --row {wanted} is not there.")
 
 
 def _print_text(title: str, text: str) -> None:
@@ -87,7 +87,19 @@ def _print_judgement(name: str, judgement: Judgement) -> None:
     total = judgement.total
     note = None if total is None or len(rows) < 2 else f"total: {figure(total)}"
     print_tables(make_table(f"Judged by {name}", columns, rows, note=note))
+    remarks = list(_remarks(judgement))
+    for remark in remarks:
+        print(textwrap.fill(plain(remark), WIDTH, subsequent_indent="  "))
+    if remarks:
+        print()
+
+
+def _remarks(judgement: Judgement) -> Iterator[str]:
+    """What was said of each score, and what the members of a panel or cascade gave."""
     for key, score in judgement.scores.items():
         said = score.reason or score.explanation
         if said:
-            print(textwrap.fill(plain(f"{key}: {said}"), WIDTH, subsequent_indent="  "))
+            yield f"{key}: {said}"
+        if score.members:
+            given = ", ".join(f"{name} {figure(m.score)}" for name, m in score.members.items())
+            yield f"{key}, by member: {given}"

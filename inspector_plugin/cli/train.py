@@ -32,7 +32,6 @@ def add_command(commands: flags.Commands[flags.Parser]) -> None:
     """Add the command's parser."""
     parser = commands.add_parser(
         "train",
-        help="train probes on scored rows",
         description="Train a probe for each criterion of DATA, and measure it by nested "
         "cross-validation, grouped by problem, beside surface baselines. DATA is a judgement file, "
         "or rows of question, response, criterion and score. A run that was interrupted resumes "

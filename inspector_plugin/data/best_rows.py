@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from inspector_plugin.data.score_table import ScoreColumn, ScoreTable
 from inspector_plugin.errors import DataError, one_of
-from inspector_plugin.schema.criteria import common_scale
+from inspector_plugin.schema.criteria import TOTAL, common_scale
 from inspector_plugin.schema.flags import DroppedFlags
 
-TOTAL = "total"
 WORSE = "below the best"
 TIED = "as good as the last one kept, but later in the file"
 

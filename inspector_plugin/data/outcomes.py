@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ABSENT = object()
+_TRUTH = {"true": True, "false": False}
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Outcomes:
         self._row_of_document.clear()
 
     def _add(self, name: str, row: int, value: Any, where: str) -> None:
-        if value is None:
+        if value is None or value == "":  # CSV has no null
             return
         number = _number(value)
         if number is None:
@@ -152,7 +153,18 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number or a truth value as a number; None for anything else."""
+    """A finite number or a truth value as a number, also as the text that CSV makes of it.
+
+    Returns:
+        None for anything else.
+    """
+    if isinstance(value, str):
+        value = _TRUTH.get(value.strip().lower(), value)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     if isinstance(value, (bool, int, float)):
         number = float(value) if abs(value) < 1e300 else math.inf
         return number if math.isfinite(number) else None

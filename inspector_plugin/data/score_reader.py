@@ -28,6 +28,7 @@ from inspector_plugin.errors import CriteriaError, DataError, shown
 from inspector_plugin.schema.criteria import MULTICLASS, Criterion, Scale
 from inspector_plugin.schema.records import FORMAT_VERSION
 from inspector_plugin.schema.roscoe import ROSCOE
+from inspector_plugin.schema.stored_values import object_in
 
 
 def read(
@@ -143,8 +144,8 @@ class _Reader:
     ) -> list[tuple[RawColumn, Mapping[str, Any]]]:
         cells: list[tuple[RawColumn, Mapping[str, Any]]] = []
         try:
-            for judge, judgement in judgements.items():
-                scores = judgement
+            for judge, judgement in object_in(judgements, JUDGEMENTS).items():
+                scores = object_in(judgement, f"the judgement of {judge!r:.40}")
                 if "format_version" in judgement:
                     version = judgement["format_version"]
                     if type(version) is not int or not 1 < version <= FORMAT_VERSION:
@@ -152,10 +153,9 @@ class _Reader:
                             f"format_version {version!r:.40} is not one that this version reads "
                             f"(up to {FORMAT_VERSION})"
                         )
-                    scores = judgement["scores"]
+                    scores = object_in(judgement["scores"], "scores")
                 for key, cell in scores.items():
-                    if not isinstance(cell, dict):
-                        raise TypeError(f"the score on {key!r} is not an object")
+                    object_in(cell, f"the score on {key!r:.40}")
                     column = self._columns.get((number, judge, key))
                     if column is None:
                         column = self._column(number, judge, key)

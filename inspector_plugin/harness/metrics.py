@@ -16,10 +16,10 @@ from lm_eval.api.metrics import mean
 from inspector_plugin.agreement.compare import OVERALL, Agreement, agreement_by_criterion
 from inspector_plugin.data.problems import problem_names
 from inspector_plugin.harness.responses import Coverage, JudgedDocument, JudgedResponses
-from inspector_plugin.schema.criteria import Criterion
+from inspector_plugin.schema.criteria import TOTAL, Criterion
 from inspector_plugin.schema.records import Judgement
 
-TOTAL, COVERAGE = "total", "coverage"
+COVERAGE = "coverage"
 # The two statistics over all criteria that stand in lm_eval's table; the others are in the results
 # under `agreement`, and in our own table.
 STATISTICS_SHOWN = ("spearman", "quadratic_kappa")

@@ -30,6 +30,7 @@ from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequ
 RULES = ("mean", "median", "majority", "weighted")
 MISSING = "member-missing"
 _OVERALL = "overall"
+_HEAVIEST = 1_000_000_000  # the sum of weights must stay finite
 Weights = Mapping[str, Mapping[str, float]]
 
 
@@ -85,7 +86,7 @@ class PanelJudge(JudgeOfMembers):
             OptionError: If the options do not fit the members.
             DataError: If the file of weights cannot be used.
         """
-        least = options.min_valid or len(members) // 2 + 1
+        least = len(members) // 2 + 1 if options.min_valid is None else options.min_valid
         if not 1 <= least <= len(members):
             raise OptionError(
                 f"Option 'min_valid' must be from 1 to {len(members)}, the number of members, not "
@@ -259,9 +260,10 @@ def _read_weights(options: PanelOptions, names: Sequence[str]) -> Weights | None
         read = {name: {_OVERALL: each} for name, each in zip(names, numbers, strict=True)}
     for name, weights in read.items():
         for key, weight in weights.items():
-            if not (math.isfinite(weight) and weight >= 0):
+            if not 0 <= weight <= _HEAVIEST:
                 raise OptionError(
-                    f"The weight of {name} ({key}) must be a number from 0 up, not {weight:g}."
+                    f"The weight of {name} ({key}) must be a number from 0 to {_HEAVIEST:,}, not "
+                    f"{weight!s:.40}."
                 )
     if not any(weight for weights in read.values() for weight in weights.values()):
         raise OptionError("All weights are 0; one member at least needs a weight above 0.")
@@ -285,7 +287,7 @@ def _weights_of_file(path: Path, statistic: str, names: Sequence[str]) -> Weight
                 f"{path} has no weight of {name!r:.80} that is a number; it needs one for each "
                 f"member: {', '.join(names)}."
             )
-        read[name] = {key: float(value) for key, value in by_key.items()}
+        read[name] = by_key
     return read
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from inspector_plugin import __version__
 from inspector_plugin.errors import DataError
 from inspector_plugin.report.judge_figures import CriterionSummary, JudgeFigures, JudgeSummary
-from inspector_plugin.report.summary import TOTAL
+from inspector_plugin.schema.criteria import TOTAL
 from inspector_plugin.schema.records import Judgement
 
 SCHEMA_VERSION = "0.3.0"

@@ -12,7 +12,7 @@ from typing import Any
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.agreement.compare import Agreement
 from inspector_plugin.schema.correctness import counts_in_total
-from inspector_plugin.schema.criteria import MULTICLASS, Scale, common_scale
+from inspector_plugin.schema.criteria import MULTICLASS, TOTAL, Scale, common_scale
 from inspector_plugin.schema.records import CriterionScore, Judgement
 from inspector_plugin.schema.roscoe import in_table_order
 from inspector_plugin.schema.usage import Usage
@@ -83,7 +83,7 @@ class JudgeSummary:
             "overall": self.overall.to_json(),
         }
         if self.total is not None:
-            row["total"] = self.total.to_json()
+            row[TOTAL] = self.total.to_json()
         if self.usage is not None:
             row["usage"] = self.usage.to_json()
         return row

@@ -20,9 +20,9 @@ from inspector_plugin.report.tables import (
     plain,
     print_tables,
 )
+from inspector_plugin.schema.criteria import TOTAL
 from inspector_plugin.schema.usage import Usage
 
-TOTAL = "total"
 _STATISTICS = {
     "macro_f1": "macro F1",
     "accuracy": "accuracy",

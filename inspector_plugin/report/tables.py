@@ -130,9 +130,18 @@ def print_tables(*tables: Table, file: TextIO | None = None) -> None:
         title, note = table.title, table.caption
         table.title = table.caption = None
         for part in (title, table, note):
-            if part is not None:
+            if isinstance(part, Text):
+                _print_lines(console, part)
+            elif part is not None:
                 console.print(part)
         console.print()
+
+
+def _print_lines(console: Console, text: Text) -> None:
+    """Print text in lines without the blanks that rich leaves at their ends."""
+    for line in text.wrap(console, console.width):
+        line.rstrip()
+        console.print(line)
 
 
 def figure(value: float | None, digits: int = 2) -> str:

@@ -44,7 +44,8 @@ _PROMPT = re.compile(
     r"|(?<![#\w])(?=(?:[a-f]*\d){2})(?=(?:\d*[a-f]){2})[0-9a-f]{6,}\b"
     r"|[\"“'](?:the )?response[\"”']"
     r"|\bpitfall\s*:|\[(?:rule|principle|pitfall)\b|^\W*[\"'](?:text|kind|weight|items)[\"']\s*:"
-    r"|\bmet by (?:more than )?\d+%|\b(?:better|best|good|bad) ones do (?:better|worse)\b"
+    r"|\bmet by (?:more than )?\d+%|\bno verdict could be read\b"
+    r"|\b(?:better|best|good|bad) ones do (?:better|worse)\b"
     r"|\bwrite (?:one|two|a single|a|short) statements?\b|\bone statement a line\b",
     re.IGNORECASE,
 )

@@ -55,11 +55,12 @@ class Split:
         values, means = self.table.values(items), self.means(items)
         lines = []
         for place, item in enumerate(items):
-            worth = self.worth(values[:, place])
-            lines.append(
-                f"- [{item.kind}, weight {item.weight:.3g}] {item.text} (met by {means[place]:.0%} "
-                f"of the responses; better ones do better by {signed(worth)})"
-            )
+            found = "no verdict could be read"
+            if not np.isnan(values[:, place]).all():
+                worth = signed(self.worth(values[:, place]))
+                share = f"{means[place]:.0%} of the responses"
+                found = f"met by {share}; better ones do better by {worth}"
+            lines.append(f"- [{item.kind}, weight {item.weight:.3g}] {item.text} ({found})")
         return "\n".join(lines)
 
     def errors(self, items: Sequence[RubricItem], seed: Sequence[int]) -> list[Shown]:

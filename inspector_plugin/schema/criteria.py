@@ -19,7 +19,9 @@ from inspector_plugin.schema.rubrics import (
     require_sound,
 )
 
-RESERVED_KEYS = frozenset({"total", "coverage", "overall", "spearman", "quadratic_kappa"})
+# What the sum of the scores on all criteria is called, where criteria are named.
+TOTAL = "total"
+RESERVED_KEYS = frozenset({TOTAL, "coverage", "overall", "spearman", "quadratic_kappa"})
 MAXIMUM_LABELS = 101
 MOST_LABEL = 1_000_000
 RUBRIC = "rubric"

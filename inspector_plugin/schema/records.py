@@ -27,7 +27,7 @@ from inspector_plugin.schema.criteria_files import built_in_criterion
 from inspector_plugin.schema.old_names import also_takes
 from inspector_plugin.schema.roscoe import ROSCOE
 from inspector_plugin.schema.rubrics import ItemVerdict
-from inspector_plugin.schema.stored_values import number_in, text_in, texts_in
+from inspector_plugin.schema.stored_values import number_in, object_in, text_in, texts_in
 from inspector_plugin.schema.usage import Usage
 
 FORMAT_VERSION = 2
@@ -181,10 +181,12 @@ class CriterionScore:
         Raises:
             KeyError, TypeError, ValueError: If it is malformed.
         """
-        probabilities = row.get("probabilities")
-        layer_logits = row.get("layer_logits")
-        scale = row.get("scale")
-        items, members = row.get("items"), row.get("members")
+        row = object_in(row, "a score")
+        layer_logits, scale = row.get("layer_logits"), row.get("scale")
+        probabilities, items, members = (
+            None if row.get(name) is None else object_in(row[name], name)
+            for name in ("probabilities", "items", "members")
+        )
         return CriterionScore(
             score=None if row["score"] is None else number_in(row["score"]),
             label=row["label"],
@@ -322,6 +324,7 @@ class Judgement:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: If it is malformed.
         """
+        row = object_in(row, "a judgement")
         if "format_version" not in row:
             return Judgement({key: CriterionScore.from_json(value) for key, value in row.items()})
         version = row["format_version"]
@@ -330,9 +333,9 @@ class Judgement:
                 f"format_version {version!r:.40} is not one that this version reads (up to "
                 f"{FORMAT_VERSION})"
             )
-        usage = row.get("usage")
+        usage, scores = row.get("usage"), object_in(row["scores"], "scores")
         return Judgement(
-            {key: CriterionScore.from_json(value) for key, value in row["scores"].items()},
+            {key: CriterionScore.from_json(value) for key, value in scores.items()},
             None if usage is None else Usage.from_json(usage),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 # Above all counts, seconds and scores that there are; more is damage.
@@ -36,6 +37,21 @@ def texts_in(value: Any) -> tuple[str, ...]:
     Raises:
         TypeError: If it holds something else.
     """
-    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
         raise TypeError(f"a value must be a list of texts, not {value!r:.40}")
     return tuple(value)
+
+
+def object_in(value: Any, name: str) -> Mapping[str, Any]:
+    """Return the object that a field holds.
+
+    Args:
+        value: What it holds.
+        name: What it is, as the message says it.
+
+    Raises:
+        TypeError: If it holds something else.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be an object, not {value!r:.40}")
+    return value

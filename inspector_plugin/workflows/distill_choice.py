@@ -22,7 +22,7 @@ from inspector_plugin.agreement.label_choice import chances_of, choose
 from inspector_plugin.data.problems import joined_problems, problem_key
 from inspector_plugin.data.requests import RequestRow
 from inspector_plugin.data.text import is_unicode
-from inspector_plugin.errors import DataError
+from inspector_plugin.errors import DataError, count_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -154,9 +154,9 @@ def held_out_rows(candidates: Candidates, share: float, seed: int) -> Bools:
     count = max(round(share * problems), 1)
     if count < FEWEST_HELD_OUT or problems - count < FEWEST_HELD_OUT:
         raise DataError(
-            f"The rows are responses to {problems} problems; holding {share:g} of them back leaves "
-            f"{min(count, problems - count)} on one side, and at least {FEWEST_HELD_OUT} are "
-            "needed on both: give more problems, or another --held-out."
+            f"The rows are responses to {count_of(problems, 'problem')}; holding {share:g} of them "
+            f"back leaves {min(count, problems - count)} on one side, and at least "
+            f"{FEWEST_HELD_OUT} are needed on both: give more problems, or another --held-out."
         )
     chosen = np.random.default_rng([seed, 1]).permutation(problems)[:count]
     return np.isin(candidates.problems, chosen)

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from inspector_plugin.data.problems import problem_identity
@@ -51,8 +52,9 @@ class TaskTest:
             DataError: If the task or its data cannot be had.
         """
         found = set()
+        manager = self._manager()
         with _explained(self.task):
-            for task in _manager(self.data, self.seed).load([self.task])["tasks"].values():
+            for task in manager.load([self.task])["tasks"].values():
                 for document in task.eval_docs:
                     texts = [task.doc_to_text(document)]
                     texts += [document.get(name) for name in QUESTION_FIELDS]
@@ -81,6 +83,7 @@ class TaskTest:
             batch_size=self.batch_size,
             device=str(language_model.device),
         )
+        manager = self._manager()
         with _explained(self.task):
             results = lm_eval.simple_evaluate(
                 model=backend,
@@ -91,7 +94,7 @@ class TaskTest:
                 apply_chat_template=has_template(language_model),
                 log_samples=True,
                 bootstrap_iters=0,
-                task_manager=_manager(self.data, self.seed),
+                task_manager=manager,
             )
         values = metrics_by_document((results or {}).get("samples", {}))
         if not values:
@@ -99,6 +102,16 @@ class TaskTest:
                 f"--test {self.task}: it has no metric that is a number per document."
             )
         return values
+
+    def _manager(self) -> Any:
+        """Make lm_eval's index of tasks, which must know this one."""
+        manager = _manager(self.data, self.seed)
+        if self.task not in manager.task_index and not Path(self.task).is_file():
+            raise DataError(
+                f"--test {self.task}: lm_eval knows no such task; give one that `lm-eval ls tasks` "
+                "lists, or a YAML file."
+            )
+        return manager
 
 
 @functools.lru_cache(maxsize=1)
@@ -129,11 +142,9 @@ def metrics_by_document(
 
 @contextmanager
 def _explained(task: str) -> Iterator[None]:
-    """Say in one line that a task or its data is not to be had."""
+    """Say in one line that the data of a task is not to be had."""
     try:
         yield
-    except KeyError as error:
-        raise DataError(f"--test {task}: lm_eval knows no such task ({error}).") from error
     except OSError as error:
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"--test {task}: its data cannot be had ({reason}).") from error

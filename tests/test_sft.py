@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,14 +22,25 @@ pytest.importorskip("peft", reason="needs inspector_plugin[tune]")
 from inspector_plugin.cli import sft as command
 from inspector_plugin.cli.main import main
 from inspector_plugin.cli.sft_flags import PROMPT
+from inspector_plugin.data.arms import Arm, Arms
+from inspector_plugin.errors import DataError
+from inspector_plugin.lm import loading
 from inspector_plugin.lm.adapters import WEIGHTS, read_adapter_card
 from inspector_plugin.lm.answer_loss import answer_losses
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.lm.lora_plan import Example
+from inspector_plugin.lm.lora_plan import Example, LoraSettings
 from inspector_plugin.schema import CriterionScore, Judgement, unscored
 from inspector_plugin.schema.criteria import BINARY, MULTICLASS
 from inspector_plugin.workflows import task_test
-from inspector_plugin.workflows.sft_data import encode_example
+from inspector_plugin.workflows.sft import Study
+from inspector_plugin.workflows.sft_data import Trained, encode_example
+from inspector_plugin.workflows.sft_encoding import (
+    Encoding,
+    StudyTexts,
+    store_encoding,
+    stored_encoding,
+)
+from inspector_plugin.workflows.sft_plan import SftPlan
 from inspector_plugin.workflows.task_test import TaskTest, metrics_by_document
 
 TEMPLATE = "{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}<s>"
@@ -133,6 +147,21 @@ def test_from_judged_rows_to_figures_and_again(
         path.stat().st_mtime_ns == at for path, at in before.items() if "top" not in str(path)
     )
     assert json.loads(Path("study/figures.json").read_text()) == figures
+
+    # With everything there, the model is not loaded.
+    Path("study/figures.json").unlink()
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load_language_model", lambda *_: pytest.fail("loaded"))
+        assert run(tiny_lm, *test) == 0
+    assert capsys.readouterr().out == out
+    assert json.loads(Path("study/figures.json").read_text()) == figures
+    # What was encoded is no use for other texts, nor damaged.
+    encoded = Path("study/encoded.json")
+    for content in ("{}", encoded.read_text().replace('"kept": [0', '"kept": [999')):
+        encoded.write_text(content)
+        assert run(tiny_lm, *test) == 0
+        assert json.loads(Path("study/figures.json").read_text()) == figures
     message = error_of(capsys, tiny_lm, *test, "--share", "0.5")
     assert "comes from another run (other share, rows)" in message
 
@@ -193,6 +222,52 @@ def test_the_metrics_of_documents() -> None:
     assert found == {"exact_match,strict": {"t/4": 1.0}}
 
 
+def test_another_base_of_the_same_name_is_another_run() -> None:
+    plan = SftPlan("base", ("top",), 0.5, 1, 0.1, PROMPT, 100, LoraSettings())
+    arms = Arms({"top": Arm("top", (), 0)}, 1, 0.0)
+    first, same, other = (
+        Study(Path("study"), plan, Trained([], [], Counter(), weights), arms)
+        for weights in ("1f0e", "1f0e", "9a77")
+    )
+    first.open(overwrite=False)
+    same.open(overwrite=False)
+    with pytest.raises(DataError, match=r"another run \(other base_fingerprint\)"):
+        other.open(overwrite=False)
+
+
+def test_what_was_encoded_is_no_use_once_the_base_was_touched(tmp_path: Path) -> None:
+    base, study = tmp_path / "base", tmp_path / "study"
+    base.mkdir()
+    study.mkdir()
+    weights = base / "model.safetensors"
+    weights.write_bytes(b"1")
+    plan = SftPlan(str(base), ("top",), 0.5, 1, 0.1, PROMPT, 100, LoraSettings())
+    texts = StudyTexts([], Counter(), [])
+    store_encoding(study, plan, texts, Encoding(Trained([], [], Counter(), "1f0e"), []))
+    kept = stored_encoding(study, plan, texts)
+    assert kept is not None
+    assert kept.data.base_fingerprint == "1f0e"
+    weights.write_bytes(b"2")
+    os.utime(weights, ns=(0, 0))
+    assert stored_encoding(study, plan, texts) is None
+
+
+@pytest.mark.usefixtures("few_tasks")
+def test_only_an_unknown_task_is_said_to_be_unknown(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="--test no_such_task: lm_eval knows no such task"):
+        TaskTest("no_such_task", str(data)).problems()
+
+    def load(tasks: list[str]) -> None:
+        raise KeyError("a field that is missing")
+
+    ours = SimpleNamespace(task_index={"gsm8k_inspector": None}, load=load)
+    monkeypatch.setattr(task_test, "_manager", lambda data, seed: ours)
+    with pytest.raises(KeyError, match="a field that is missing"):
+        TaskTest("gsm8k_inspector", str(data)).problems()
+
+
 @pytest.mark.usefixtures("few_tasks")
 def test_what_cannot_be_trained_on(
     tiny_lm: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -200,6 +275,10 @@ def test_what_cannot_be_trained_on(
     assert "--prompt must hold {question}" in error_of(capsys, tiny_lm, "--prompt", "Say it.")
     assert "raise --max-length" in error_of(capsys, tiny_lm, "--max-length", "3")
     assert "would be the same" in error_of(capsys, tiny_lm, "--share", "1")
+    assert "--epochs must be at most 1000, not 1001." in error_of(
+        capsys, tiny_lm, "--epochs", "1001"
+    )
+    assert "rank must be at most 1024" in error_of(capsys, tiny_lm, "--rank", "1025")
     assert "goes with --test" in error_of(capsys, tiny_lm, "--test-limit", "3")
     assert "holds judged.jsonl" in error_of(capsys, tiny_lm, "--out", ".")
     Path("study").mkdir()

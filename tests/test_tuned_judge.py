@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from inspector_plugin.cli.main import main
 from inspector_plugin.data.folds import fold_of
 from inspector_plugin.data.problems import problem_identity
 from inspector_plugin.data.scored_rows import read_scored
-from inspector_plugin.judges.tuned import training
+from inspector_plugin.judges.tuned import packs, training, tuning_run
 from inspector_plugin.judges.tuned.examples import cut_validation, examples_of, why_not_tunable
 from inspector_plugin.judges.tuned.heads import LabelHead, OrdinalHead
 from inspector_plugin.judges.tuned.loss import Loss
@@ -313,6 +314,69 @@ def test_an_interrupted_run_resumes_at_the_fold_and_ends_the_same(
         assert main(command) == 0
     assert main([*command, "--seed", "1"]) == 1
     assert "the pack of another run" in capsys.readouterr().err
+
+
+def test_the_base_is_loaded_only_to_fit(
+    data: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base, out = write_encoder(tmp_path / "base"), tmp_path / "out"
+    command = arguments(*data, base, out, "--epochs", "1")
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "write_pack", stop)
+        assert main(command) == 130
+    assert len(list((out / "folds").iterdir())) == 3, "two folds, and the model that ships"
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning_run, "Tuner", lambda *_: pytest.fail("loaded"))
+        assert main(command) == 0
+        figures = capsys.readouterr().out
+        assert "tone" in figures
+        assert main(command) == 0
+        assert capsys.readouterr().out == figures
+    card = card_of(out)
+    assert card["base"]["hidden_size"] == 32
+    assert card["max_tokens"] == 64
+    assert card["truncated"] == {"texts": 0, "of": 108}
+
+    # Folds of other weights under the same name are not mixed with new ones.
+    shutil.rmtree(out)
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "write_pack", stop)
+        assert main(command) == 130
+    (out / "folds" / "shared-1.json").unlink()
+    shutil.rmtree(base)
+    write_encoder(base, seed=1)
+    assert main(command) == 1
+    assert "holds folds of other weights of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "bound"),
+    [
+        ("epochs", "1001", "at most 1000"),
+        ("epochs", "0", "at least 1"),
+        ("patience", "1001", "at most 1000"),
+        ("batch-size", "65537", "at most 65536"),
+        ("rank", "1025", "at most 1024"),
+        ("folds", "101", "at most 100"),
+        ("max-tokens", "1048577", "at most 1048576"),
+        ("learning-rate", "1.5", "above 0 and at most 1"),
+    ],
+)
+def test_numbers_have_bounds(
+    flag: str, value: str, bound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["tune", "none.jsonl", "--kind", "lora", "--base", "none", "--out", str(tmp_path)]
+    assert main([*command, f"--{flag}", value]) == 1
+    found = f"inspector tune: error: --{flag} must be {bound}, not {value}."
+    assert capsys.readouterr().err.strip() == found
 
 
 def test_the_epoch_with_the_lowest_validation_loss_counts(

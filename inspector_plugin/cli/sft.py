@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,19 @@ from inspector_plugin.cli.sft_flags import (
     add_training_flags,
 )
 from inspector_plugin.data.arms import RANDOM, Arms
-from inspector_plugin.data.best_rows import TOTAL, choose_judge
+from inspector_plugin.data.best_rows import choose_judge
 from inspector_plugin.data.files import locked, write_whole
 from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
 from inspector_plugin.data.score_table import read_score_table
 from inspector_plugin.errors import DataError, OptionError
 from inspector_plugin.report.tables import plain, print_tables
+from inspector_plugin.schema.criteria import TOTAL
 
 if TYPE_CHECKING:
     from inspector_plugin.lm.loading import LanguageModel
     from inspector_plugin.lm.lora_plan import Example
     from inspector_plugin.workflows.sft import Study
+    from inspector_plugin.workflows.sft_encoding import Encoding, GoldAnswer, StudyTexts
     from inspector_plugin.workflows.sft_plan import SftPlan
     from inspector_plugin.workflows.task_test import TaskTest
 
@@ -65,25 +68,28 @@ def run_sft(options: argparse.Namespace) -> int:
     table = read_score_table([options.file])
     judge = choose_judge(table, options.judge)
     # Torch and lm_eval take seconds to import; a mistake in the options shows before that.
-    from inspector_plugin.lm.loading import load_language_model
     from inspector_plugin.lm.lora import require_trainers
     from inspector_plugin.report.sft import arms_table
     from inspector_plugin.workflows.sft import Study
-    from inspector_plugin.workflows.sft_data import arms_of, encode_responses, read_responses
+    from inspector_plugin.workflows.sft_data import arms_of, read_responses
+    from inspector_plugin.workflows.sft_encoding import StudyTexts, store_encoding, stored_encoding
 
     require_trainers()
     plan, test = _plan(options), _test(options)
     responses, left_out = read_responses(
         table, judge, options.by, options.drop_flagged, _tested(options, test)
     )
-    language_model = load_language_model(options.model, options.device, options.dtype)
-    data = encode_responses(language_model, plan, responses, left_out)
-    gold = _gold(options, plan, language_model)
+    texts = StudyTexts(responses, left_out, _gold(options))
+    stored = None if options.overwrite else stored_encoding(options.out, plan, texts)
+    encoding = stored or _encode(options, plan, texts)
+    data, gold = encoding.data, encoding.gold
+    _tell_gold(options, len(texts.gold), len(gold))
     arms = arms_of(plan, data)
-    del language_model  # training loads one of its own
     with locked(options.out):
         study = Study(options.out, plan, data, arms)
         study.open(options.overwrite)
+        if stored is None:
+            store_encoding(options.out, plan, texts, encoding)
         print_tables(*arms_table(arms, data.left_out))
         scores = {
             "judge": judge,
@@ -165,33 +171,34 @@ def _tested(options: argparse.Namespace, test: TaskTest | None) -> frozenset[str
     return found if test is None else found | test.problems()
 
 
-def _gold(
-    options: argparse.Namespace, plan: SftPlan, language_model: LanguageModel
-) -> list[Example]:
-    """Read and encode the gold answers; those that are too long are left out, and said."""
-    from inspector_plugin.workflows.sft_data import encode_example
-
-    if options.gold is None:
-        return []
-    examples: list[Example] = []
-    too_long = 0
-    for number, row in read_rows(options.gold):
-        if options.gold_limit is not None and len(examples) + too_long == options.gold_limit:
-            break
+def _gold(options: argparse.Namespace) -> list[GoldAnswer]:
+    """Read problems and gold answers."""
+    rows = () if options.gold is None else read_rows(options.gold)
+    found = []
+    for number, row in islice(rows, options.gold_limit):
         where = f"{options.gold}, line {number}"
         question = text_field(row, ("question", "problem"), where)
-        answer = text_field(row, ("answer", "solution"), where)
-        example = encode_example(language_model, plan.prompt, question, answer)
-        if len(example.prompt) + len(example.completion) > language_model.max_tokens:
-            too_long += 1
-        else:
-            examples.append(example)
-    if too_long:
-        note = f"inspector sft: --gold: {too_long} answers are longer than the context: left out"
+        found.append((question, text_field(row, ("answer", "solution"), where)))
+    return found
+
+
+def _encode(options: argparse.Namespace, plan: SftPlan, texts: StudyTexts) -> Encoding:
+    """Encode what the study reads; training loads a model of its own."""
+    from inspector_plugin.lm.loading import load_language_model
+    from inspector_plugin.workflows.sft_encoding import encode_texts
+
+    language_model = load_language_model(options.model, options.device, options.dtype)
+    return encode_texts(language_model, plan, texts)
+
+
+def _tell_gold(options: argparse.Namespace, given: int, fit: int) -> None:
+    """Say how many gold answers are left out; at least one has to be there."""
+    if fit < given:
+        count = given - fit
+        note = f"inspector sft: --gold: {count} answers are longer than the context: left out"
         print(note, file=sys.stderr)
-    if not examples:
+    if options.gold is not None and not fit:
         raise DataError(f"--gold {options.gold} holds no answer to measure the loss on.")
-    return examples
 
 
 # By measure and arm the values, one for each problem; and what each problem counts.

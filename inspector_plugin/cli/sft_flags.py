@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inspector_plugin.cli import flags
 from inspector_plugin.data.arms import ARMS, TOLERANCE
-from inspector_plugin.data.best_rows import TOTAL
+from inspector_plugin.schema.criteria import TOTAL
 
 PROMPT = "Question: {question}\nAnswer:"
 

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from inspector_plugin import __version__
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
-from inspector_plugin.data.scored_rows import ScoredRow, data_sha256, read_scored
+from inspector_plugin.data.scored_rows import ScoredRow, read_scored
 from inspector_plugin.errors import DataError, OptionError, PackError
-from inspector_plugin.judges.packs import CARD, sha256_of
-from inspector_plugin.judges.tuned.plan import JUDGE, KINDS, LORA, TuningPlan
+from inspector_plugin.judges.packs import CARD
+from inspector_plugin.judges.tuned.plan import KINDS, TuningPlan
 from inspector_plugin.report.packs import pack_table, surface_verdicts
 from inspector_plugin.report.tables import WIDTH, plain, print_tables
 from inspector_plugin.schema.criteria import Criterion
 from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.schema.roscoe import ROSCOE
-
-if TYPE_CHECKING:
-    from inspector_plugin.judges.tuned.cross_validation import CrossValidated
-    from inspector_plugin.judges.tuned.examples import Examples
-    from inspector_plugin.judges.tuned.model import Text
-    from inspector_plugin.judges.tuned.training import Tuner
-
-_LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
 def add_command(commands: flags.Commands[flags.Parser]) -> None:
@@ -74,30 +63,23 @@ def _tune(options: argparse.Namespace) -> int:
     keys = _tunable(rows, criteria or ROSCOE, plan, options.scored)
     # Torch takes seconds to import; a mistake in SCORED shows before that.
     from inspector_plugin.judges.tuned.cross_validation import cross_validate, remove_folds
-    from inspector_plugin.judges.tuned.examples import examples_of
-    from inspector_plugin.judges.tuned.packs import describe_base, write_pack
-    from inspector_plugin.judges.tuned.training import Tuner
+    from inspector_plugin.judges.tuned.packs import write_pack
+    from inspector_plugin.judges.tuned.tuning_run import TuningRun
+    from inspector_plugin.report.tuned_figures import criteria_entries
 
     with locked(options.out):
         if options.overwrite and options.out.exists():
             shutil.rmtree(options.out)
-        tuner = Tuner(plan, options.base, options.device, options.dtype)
-        head = {
-            "judge": JUDGE,
-            "kind": plan.kind,
-            "base": describe_base(tuner.base),
-            "target": plan.target,
-            "labels": plan.labels,
-            "max_tokens": tuner.max_tokens,
-            "dataset": plan.dataset,
-            "training": _training(plan, tuner, rows),
-        }
-        run = sha256_of({**head, "criteria": keys})
-        if not _is_finished(options.out, run):
-            examples = examples_of(rows, plan, keys)
-            texts = tuner.encode(examples)
-            found = cross_validate(options.out, tuner, examples, texts, run)
-            write_pack(options.out, {**head, "run": run, **_contents(plan, examples, texts, found)})
+        run = TuningRun(plan, options.base, options.device, options.dtype, rows, keys)
+        if not _is_finished(options.out, run.name):
+            found = cross_validate(options.out, run)
+            card = {
+                **run.head(),
+                **found.about_base,
+                "models": [dict(model) for model in found.models],
+                "criteria": criteria_entries(plan, run.examples, found.probabilities),
+            }
+            write_pack(options.out, card)
             remove_folds(options.out)
     _print(options.out)
     return 0
@@ -154,66 +136,6 @@ def _is_finished(folder: Path, run: str) -> bool:
             f"{folder} holds the pack of another run; use --overwrite, or another --out."
         )
     return True
-
-
-def _training(plan: TuningPlan, tuner: Tuner, rows: Sequence[ScoredRow]) -> dict[str, Any]:
-    """What the card says of the training run."""
-    libraries = (*_LIBRARIES, "peft") if plan.kind == LORA else _LIBRARIES
-    return {
-        **plan.to_json(),
-        "dtype": tuner.dtype,
-        "data_sha256": data_sha256(rows),
-        "versions": {
-            "inspector_plugin": __version__,
-            **{name: importlib.metadata.version(name) for name in libraries},
-        },
-    }
-
-
-def _contents(
-    plan: TuningPlan, examples: Examples, texts: Sequence[Text], found: CrossValidated
-) -> dict[str, Any]:
-    """What the card says of problems, models and criteria."""
-    truncated = sum(text.truncated for text in texts)
-    return {
-        "known_problems": sorted(set(examples.problems)),
-        "truncated": {"texts": truncated, "of": len(texts)},
-        "models": [dict(model) for model in found.models],
-        "criteria": {
-            criterion.key: _entry(plan, examples, criterion, found.probabilities)
-            for criterion in examples.criteria
-        },
-    }
-
-
-def _entry(
-    plan: TuningPlan, examples: Examples, criterion: Criterion, probabilities: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the card says of a criterion: its figures, beside baselines in the same folds."""
-    import numpy as np
-    from sklearn.metrics import confusion_matrix
-
-    from inspector_plugin.judges.inspector.calibration import calibration
-    from inspector_plugin.judges.inspector.figures import all_figures, label_indices
-
-    own = examples.rows[criterion.key]
-    rows, places = [row for row, _ in own], np.array([place for _, place in own])
-    folds = examples.folds(plan.folds)[places]
-    parts = [
-        (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in sorted({*folds})
-    ]
-    held_out, scale = probabilities[criterion.key][places], plan.scale_of(criterion)
-    labels = label_indices(rows, scale)
-    matrix = confusion_matrix(labels, held_out.argmax(axis=1), labels=range(len(scale.labels)))
-    return {
-        "criterion": criterion.to_json(),
-        "fingerprint": criterion.fingerprint,
-        "rows": len(rows),
-        "problems": len({examples.problems[place] for place in places}),
-        "figures": all_figures(held_out, rows, scale, parts, plan.seed),
-        "calibration": calibration(held_out, labels, plan.seed),
-        "confusion": matrix.tolist(),
-    }
 
 
 def _print(folder: Path) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 from inspector_plugin.errors import OptionError
 
 _PREFERENCE_BETA = 0.1
+# More than is of use for any data; beyond it, a slip of the finger takes years or all memory.
+MOST_EPOCHS = 1_000
+MOST_RANK = 1_024
+MOST_IN_BATCH = 65_536
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,37 @@ class LoraSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rank", "epochs", "batch_size", "at_once"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name, most in _MOST.items():
+            require_within(name, getattr(self, name), 1, most)
         for name in ("alpha", "learning_rate", "beta"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise OptionError(f"{name} must be a number above 0, not {value}.")
+
+
+_MOST = {
+    "rank": MOST_RANK,
+    "epochs": MOST_EPOCHS,
+    "batch_size": MOST_IN_BATCH,
+    "at_once": MOST_IN_BATCH,
+}
+
+
+def require_within(name: str, value: int, least: int, most: int) -> None:
+    """Refuse a number that is too small or too large.
+
+    Args:
+        name: What it is called in the message.
+        value: The number.
+        least: The smallest that will do.
+        most: The largest that will do.
+
+    Raises:
+        OptionError: If it is one.
+    """
+    if not least <= value <= most:
+        bound = f"at least {least}" if value < least else f"at most {most}"
+        raise OptionError(f"{name} must be {bound}, not {str(value)[:40]}.")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Study:
         self._made_by = {
             "inspector_plugin": __version__,
             "plan": plan.to_json(),
+            "base_fingerprint": data.base_fingerprint,  # other weights may come by the same name
             "rows": {name: self._digest(arm) for name, arm in arms.arms.items()},
         }
 
@@ -162,7 +163,8 @@ class Study:
         known = before if isinstance(before, dict) else {}
         plans = [each.get("plan") or {} for each in (known, wanted)]
         differing = [key for key in plans[1] if plans[0].get(key) != plans[1][key]]
-        differing += [key for key in ("inspector_plugin", "rows") if known.get(key) != wanted[key]]
+        others = ("inspector_plugin", "base_fingerprint", "rows")
+        differing += [key for key in others if known.get(key) != wanted[key]]
         raise DataError(
             f"{self.out} comes from another run (other {', '.join(differing)}): {_REMEDY}."
         )

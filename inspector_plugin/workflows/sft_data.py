@@ -54,11 +54,13 @@ class Trained:
         responses: The responses.
         examples: Each as prompt and completion.
         left_out: How many rows are left out, by reason.
+        base_fingerprint: That of the weights of the base model.
     """
 
     responses: list[Response]
     examples: list[Example]
     left_out: Counter[str]
+    base_fingerprint: str
 
 
 def read_responses(
@@ -160,7 +162,7 @@ def encode_responses(
             examples.append(example)
     if not kept:
         raise DataError(f"No row is left to train on; {_listed(left)}; raise --max-length.")
-    return Trained(kept, examples, left)
+    return Trained(kept, examples, left, language_model.fingerprint)
 
 
 def arms_of(plan: SftPlan, data: Trained) -> Arms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inspector_plugin.lm.lora_plan import LoraSettings
+from inspector_plugin.lm.lora_plan import MOST_EPOCHS, LoraSettings, require_within
 
 QUESTION = "{question}"
 
@@ -25,6 +25,9 @@ class SftPlan:
         settings: How the adapters are trained; its epochs are 1, since `epochs` is in the rows.
         dtype: The number format of the base model's weights.
         device: Where training runs.
+
+    Raises:
+        OptionError: If `epochs` is out of range.
     """
 
     base: str
@@ -37,6 +40,9 @@ class SftPlan:
     settings: LoraSettings
     dtype: str | None = None
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        require_within("--epochs", self.epochs, 1, MOST_EPOCHS)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; where it runs decides nothing."""

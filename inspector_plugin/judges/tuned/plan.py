@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from inspector_plugin.data import shapes
 from inspector_plugin.errors import OptionError, one_of
 from inspector_plugin.judges.running import require_seed
+from inspector_plugin.lm.lora_plan import MOST_EPOCHS, MOST_IN_BATCH, MOST_RANK, require_within
 from inspector_plugin.plugins.options import option
 from inspector_plugin.schema.criteria import BINARY, LABELS, Criterion, Scale
 
@@ -62,15 +62,14 @@ class TuningPlan:
         for name, choices in (("kind", KINDS), ("target", TARGETS)):
             if getattr(self, name) not in choices:
                 raise OptionError(one_of(getattr(self, name), choices, name))
-        for name, least in _LEAST.items():
+        for name, bounds in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                flag = "--" + name.replace("_", "-")
-                raise OptionError(f"{flag} must be at least {least}, not {value}.")
+            if value is not None:
+                require_within("--" + name.replace("_", "-"), value, *bounds)
         if not 0 < self.validation < 0.9:
             raise OptionError(f"--validation must be above 0 and below 0.9, not {self.validation}.")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise OptionError(f"--learning-rate must be above 0, not {self.rate}.")
+        if not 0 < self.rate <= 1:
+            raise OptionError(f"--learning-rate must be above 0 and at most 1, not {self.rate}.")
         require_seed(self.seed)
         if self.dataset is not None:
             try:
@@ -98,13 +97,14 @@ class TuningPlan:
         return {**asdict(self), "learning_rate": self.rate}
 
 
-_LEAST = {
-    "max_tokens": 16,
-    "epochs": 1,
-    "patience": 1,
-    "batch_size": 1,
-    "rank": 1,
-    "folds": 2,
+# Of --max-tokens the base's own context is the limit that counts.
+_BOUNDS = {
+    "max_tokens": (16, 2**20),
+    "epochs": (1, MOST_EPOCHS),
+    "patience": (1, MOST_EPOCHS),
+    "batch_size": (1, MOST_IN_BATCH),
+    "rank": (1, MOST_RANK),
+    "folds": (2, 100),
 }
 
 

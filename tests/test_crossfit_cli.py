@@ -110,7 +110,9 @@ def test_too_few_scores_are_refused(
     scored = write_rows(tmp_path / "scored.jsonl", rows)
     command = ["crossfit", "--scored", f"mine={scored}", "--model", str(tiny_lm), "--layer", "1"]
     assert main([*command, "--out", str(tmp_path / "packs")]) == 1
-    assert "too few problems" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "too few problems" in said
+    assert "Features" not in said  # nothing was read yet
 
 
 @pytest.mark.parametrize(

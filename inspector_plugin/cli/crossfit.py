@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from inspector_plugin import __version__
 from inspector_plugin.cli import flags
 from inspector_plugin.data.files import locked
@@ -25,7 +27,7 @@ from inspector_plugin.schema.criteria_files import parse_criteria
 from inspector_plugin.schema.roscoe import ROSCOE
 
 if TYPE_CHECKING:
-    from inspector_plugin.judges.inspector.crossfit_training import Fits
+    from inspector_plugin.judges.inspector.crossfit_training import Fits, PackPlan
     from inspector_plugin.judges.inspector.inputs import Reading
     from inspector_plugin.judges.inspector.training_texts import TrainingText
 
@@ -108,12 +110,14 @@ def _crossfit(options: argparse.Namespace) -> int:
     scored = {name: read_scored(Path(path), criteria) for name, path in files["scored"].items()}
     texts = _texts(scored, files, options)
     from inspector_plugin.judges.inspector.crossfit_data import training_data
-    from inspector_plugin.judges.inspector.crossfit_training import CHAINS, Fits, PackPlan
+    from inspector_plugin.judges.inspector.crossfit_training import CHAINS, Fits
     from inspector_plugin.judges.inspector.inputs import Reading
     from inspector_plugin.lm.batches import parse_batch_size
     from inspector_plugin.lm.feature_store import FeatureStore
     from inspector_plugin.lm.loading import load_language_model
 
+    plans = _plans(scored, transfers, criteria)
+    _require_labels(texts, plans)
     language_model = load_language_model(options.model, options.device, options.dtype)
     reading = Reading(
         2 * language_model.layers // 3 if options.layer is None else options.layer,
@@ -122,7 +126,6 @@ def _crossfit(options: argparse.Namespace) -> int:
     data = training_data(
         texts, language_model, reading, FeatureStore(), parse_batch_size(options.batch_size)
     )
-    packs = [(name, name) for name in scored] + [(to, name) for name, to in transfers.items()]
     head = {
         "language_model": {
             "name": language_model.name,
@@ -134,17 +137,48 @@ def _crossfit(options: argparse.Namespace) -> int:
         "training": _training(options, scored, reading.layer),
     }
     shared: Fits | None = None
-    with Progress(len(packs) * len(LABELS) * CHAINS, "Fitting", "chain") as progress:
-        for dataset, source in packs:
-            for labels in LABELS:
-                keys = tuple(
-                    c.key for c in criteria if any(r.criterion == c for r in scored[source])
-                )
-                which = PackPlan(dataset, source, labels, keys)
-                fits = Fits(data, which, shared, progress.advance)
-                _fit_pack(options, fits, criteria, head, reading)
-                shared = fits
+    with Progress(len(plans) * CHAINS, "Fitting", "chain") as progress:
+        for plan in plans:
+            fits = Fits(data, plan, shared, progress.advance)
+            _fit_pack(options, fits, criteria, head, reading)
+            shared = fits
     return 0
+
+
+def _plans(
+    scored: Mapping[str, Sequence[ScoredRow]],
+    transfers: Mapping[str, str],
+    criteria: Sequence[Criterion],
+) -> list[PackPlan]:
+    """The packs to fit: of each data set, and each that is judged by what was learnt of another."""
+    from inspector_plugin.judges.inspector.crossfit_training import PackPlan
+
+    packs = [(name, name) for name in scored] + [(to, name) for name, to in transfers.items()]
+    return [
+        PackPlan(
+            dataset,
+            source,
+            labels,
+            tuple(c.key for c in criteria if any(r.criterion == c for r in scored[source])),
+        )
+        for dataset, source in packs
+        for labels in LABELS
+    ]
+
+
+def _require_labels(texts: Sequence[TrainingText], plans: Sequence[PackPlan]) -> None:
+    """Refuse scores that cannot be fitted, before the language model reads all texts.
+
+    Raises:
+        DataError: If there are too few.
+    """
+    from inspector_plugin.judges.inspector.crossfit_data import TrainingData
+    from inspector_plugin.judges.inspector.crossfit_training import Fits
+    from inspector_plugin.judges.inspector.inputs import Inputs
+
+    unread = TrainingData(tuple(texts), Inputs(np.empty((0, 0)), (), ()))
+    for plan in plans:
+        Fits(unread, plan)
 
 
 def _fit_pack(

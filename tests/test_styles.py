@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from inspector_plugin.judges.inspector.styles import STYLES, restyle
+from inspector_plugin.judges.inspector.styles import STYLES, restyle, words_of
 from inspector_plugin.judges.inspector.training_texts import (
     ATTEMPT,
     PAIRS,
@@ -18,6 +18,7 @@ from inspector_plugin.judges.inspector.training_texts import (
 )
 
 QUESTION = "Ann has 3 apples, buys 4 more and eats 2. How many are left?"
+LAID_OUT = ("one_paragraph", "list_of_steps", "sentence_a_line")
 SOLUTION = "1. She has 3 + 4 = 7 apples.\n2. Then 7 - 2 = 5 are left.\nThe answer is 5."
 
 
@@ -39,6 +40,41 @@ def test_what_each_style_keeps() -> None:
     lines = found["sentence_a_line"]
     assert lines is not None
     assert lines.split() == SOLUTION.replace("1. ", "").replace("2. ", "").split()
+    spelt = found["numbers_in_words"]
+    assert spelt is not None
+    assert "She has three plus four makes seven apples." in spelt
+    assert not any(character.isdigit() for character in spelt.replace("1.", "").replace("2.", ""))
+    asked = found["questions_and_answers"]
+    assert asked is not None
+    assert asked.splitlines()[-1] == "Q: So what is the answer? A: The answer is 5."
+    table = found["table_of_equations"]
+    assert table is not None
+    assert table.splitlines()[2:4] == ["| 3 + 4 | 7 |", "| 7 - 2 | 5 |"]
+    other = found["other_language"]
+    assert other is not None
+    assert "3 + 4 = 7." in other
+    assert other.endswith(" 5.")
+    assert "apples" not in other
+    ending = found["ending_alone"]
+    assert ending is not None
+    assert SOLUTION.replace("2. ", "").replace("\n", " ").endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "zero"),
+        (13, "thirteen"),
+        (40, "forty"),
+        (99, "ninety-nine"),
+        (100, "one hundred"),
+        (312, "three hundred twelve"),
+        (1000, "one thousand"),
+        (7045, "seven thousand forty-five"),
+    ],
+)
+def test_numbers_in_words(number: int, words: str) -> None:
+    assert words_of(number) == words
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -71,13 +107,16 @@ def test_of_pairs_the_right_one_is_right_and_alone_a_source_of_made_ones() -> No
     assert sum(text.kind == "refusal" for text in made) == 1
 
 
-def test_restyled_solutions_are_attempts_and_nothing_else() -> None:
+def test_restyled_solutions_are_attempts_and_good_where_their_style_takes_nothing_away() -> None:
     (real,) = worked_texts("mine", [{"question": QUESTION, "answer": SOLUTION}], 1, seed=0)
     restyled = restyled_texts([real], 5, seed=0)
     assert {text.kind for text in restyled} == set(STYLES)
     for text in restyled:
         assert text.is_good(ATTEMPT)
         assert not text.breaks("fluency")
-        assert not text.is_good("fluency")
+        as_good = text.kind in ("numbers_in_words", "questions_and_answers", *LAID_OUT)
+        assert text.is_good("fluency") is as_good
+        assert text.is_good("informativeness") is as_good
+        assert text.is_good("logicality") is (text.kind != "ending_alone")
         assert text.correct is None
     assert restyled == restyled_texts([real], 5, seed=0)

@@ -17,7 +17,7 @@ class _Options:
     probes: str | None = option(
         None,
         "folder of probe packs, or of those that ship fast (single probes, fewer layers) or full "
-        "(cross-fitted, the likelihood of tokens too, all layers); default: cross-fitted ones"
+        "(cross-fitted, the likelihood of tokens too, all layers); default: cross-fitted ones",
     )
     dataset: str | None = option(
         None, "whose probes to use for every request; default: those of its own data set"

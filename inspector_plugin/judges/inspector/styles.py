@@ -15,6 +15,27 @@ from inspector_plugin.judges.inspector.arithmetic import check_arithmetic, final
 _ENDINGS = ("{}", "= {}", "Result: {}", "A: {}", "So {}.", "**{}**")
 _HEADINGS = ("## Working", "### Computation", "**Calculation**", "# Approach")
 _BULLETS = ("- ", "* ", "{}. ", "{}) ")
+_QUESTIONS = ("What comes first?", "What do we know?", "And then?", "What next?", "How much is it?")
+_NUMBER = re.compile(r"(?<![\w.,/])\d{1,4}(?![\w]|[.,/]\d)")
+_SIGNS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "divided by", "=": "makes"}
+_SIGN = re.compile(r"\s([-+*×/=])\s")
+# How a calculation begins, goes on and ends in other languages.
+_LANGUAGES = (
+    ("Primero calculamos", "Después", "Por lo tanto, la respuesta es"),
+    ("Empezamos con", "Luego tenemos", "La solución es"),
+    ("Zuerst rechnen wir", "Danach ergibt sich", "Also ist die Antwort"),
+    ("Wir beginnen mit", "Dann gilt", "Die Lösung lautet"),
+    ("On calcule d'abord", "Ensuite on obtient", "La réponse est donc"),
+    ("Nous avons", "Puis", "Donc le résultat est"),
+    ("Prima calcoliamo", "Poi abbiamo", "Quindi la risposta è"),
+    ("Primeiro calculamos", "Depois temos", "Portanto, a resposta é"),
+)
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z$\\(])")
 
 
@@ -65,6 +86,68 @@ def _lines(response: str, rng: random.Random) -> str | None:
     return rng.choice(("\n", "\n\n")).join(_sentences(response))
 
 
+def _in_words(response: str, rng: random.Random) -> str | None:
+    """Whole numbers, and the signs between them, in words."""
+    if len(_NUMBER.findall(response)) < 2:
+        return None
+    spelt = _NUMBER.sub(lambda number: words_of(int(number[0])), " ".join(response.split()))
+    return _SIGN.sub(lambda sign: f" {_SIGNS[sign[1]]} ", spelt)
+
+
+def words_of(number: int) -> str:
+    """A whole number from 0 to 9999 in words."""
+    if number < len(_ONES):
+        return _ONES[number]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
+    size, name = (100, "hundred") if number < 1000 else (1000, "thousand")
+    count, rest = divmod(number, size)
+    return f"{words_of(count)} {name}" + (f" {words_of(rest)}" if rest else "")
+
+
+def _questions(response: str, rng: random.Random) -> str | None:
+    """Each sentence as the answer to a question."""
+    steps = _sentences(response)
+    if len(steps) < 2:
+        return None
+    asked = [f"Q: {rng.choice(_QUESTIONS)} A: {step}" for step in steps[:-1]]
+    return "\n".join([*asked, f"Q: So what is the answer? A: {steps[-1]}"])
+
+
+def _table(response: str, rng: random.Random) -> str | None:
+    """A row for each equation, and the answer below."""
+    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
+    answer = final_answer(response)
+    if not equations or answer is None:
+        return None
+    head = rng.choice((("step", "result"), ("calculation", "value"), ("", "amount")))
+    rows = [head, ("---", "---")]
+    for equation in equations:
+        left, _, right = equation.rpartition("=")
+        rows.append((left.strip(), right.strip()))
+    table = "\n".join(f"| {left} | {right} |" for left, right in rows)
+    return f"{table}\n\n{rng.choice(_ENDINGS).format(answer.text)}"
+
+
+def _other_language(response: str, rng: random.Random) -> str | None:
+    """The equations, joined by words of another language."""
+    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
+    answer = final_answer(response)
+    if not equations or answer is None:
+        return None
+    first, then, last = rng.choice(_LANGUAGES)
+    steps = [f"{first} {equations[0]}.", *(f"{then} {each}." for each in equations[1:])]
+    return rng.choice((" ", "\n")).join([*steps, f"{last} {answer.text}."])
+
+
+def _ending(response: str, rng: random.Random) -> str | None:
+    """The last one or two sentences: too short a solution, but one."""
+    steps = _sentences(response)
+    kept = rng.choice((1, 2))
+    return " ".join(steps[-kept:]) if len(steps) > kept else None
+
+
 def _sentences(response: str) -> list[str]:
     """The sentences of all lines, without list signs."""
     found = [s for line in response.split("\n") for s in _SENTENCE_END.split(_bare(line))]
@@ -81,4 +164,16 @@ STYLES: Mapping[str, Callable[[str, random.Random], str | None]] = {
     "one_paragraph": _paragraph,
     "list_of_steps": _bullets,
     "sentence_a_line": _lines,
+    "numbers_in_words": _in_words,
+    "questions_and_answers": _questions,
+    "table_of_equations": _table,
+    "other_language": _other_language,
+    "ending_alone": _ending,
 }
+# Styles that leave all as good as it was; and those of which only what is said stays as good: they
+# show less, or read worse.
+AS_GOOD = (
+    *("one_paragraph", "list_of_steps", "sentence_a_line"),
+    *("numbers_in_words", "questions_and_answers"),
+)
+AS_RIGHT = (*AS_GOOD, "equations_only", "table_of_equations", "other_language")

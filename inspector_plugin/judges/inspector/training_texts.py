@@ -13,7 +13,7 @@ from inspector_plugin.data.scored_rows import ScoredRow
 from inspector_plugin.data.text import is_unicode
 from inspector_plugin.judges.inspector.arithmetic import final_answer, quantities, strip_annotations
 from inspector_plugin.judges.inspector.negatives import KINDS, NONSENSE, Solution, make_negatives
-from inspector_plugin.judges.inspector.styles import STYLES, restyle
+from inspector_plugin.judges.inspector.styles import AS_GOOD, AS_RIGHT, STYLES, restyle
 
 FOLDS = 5
 ATTEMPT = "attempt"
@@ -69,6 +69,8 @@ class TrainingText:
         if key == ATTEMPT:
             return not self.breaks(key)
         doubtful = key not in (FLUENCY, INFORMATIVENESS)
+        if self.kind in STYLES:
+            return self.kind in (AS_RIGHT if doubtful else AS_GOOD)
         return self.kind is None and not (self.correct is False and doubtful)
 
     @property

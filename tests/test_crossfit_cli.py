@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,8 +87,11 @@ def test_packs_are_fitted_and_judge(
         )
     assert [each.score for each in found[:2]] == [1.0, 0.0]
     assert ["gold-answer" in each.flags for each in found] == [True, True, False]
-    assert pleading == replace(plain, flags=(*plain.flags, "addresses-judge"))
-    assert listed == plain
+    assert pleading.flags == (*plain.flags, "addresses-judge")
+    assert listed.flags == plain.flags
+    for other in (pleading, listed):  # a row's place in its batch may move the last digit
+        assert other.label == plain.label
+        assert other.probabilities == pytest.approx(plain.probabilities, rel=1e-6)
     unsure = ["score", str(files["solutions"]), "--no-cache", "--overwrite", "--out", str(out)]
     assert main([*unsure, "--judge", judge + ",min_confidence=1", "--criteria", "fluency"]) == 1
     assert "is below min_confidence 1" in out.read_text()

@@ -99,6 +99,9 @@ def test_all_that_a_card_can_hold_is_shown() -> None:
     assert 'selection: {"layers": {"11": 0.41, "20": 0.47}}' in text
     assert "cross-fitted: layer 20, 5 folds" in text
     assert "weights: any of that name" in text
+    about = {"layer": 20, "folds": 5, "likelihoods": True}
+    also = shown({**CARD_ROWS, "cross_fitted": about})
+    assert "cross-fitted: layer 20 and likelihoods, 5 folds" in also
     assert "This card holds no" not in text
 
 

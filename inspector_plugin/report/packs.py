@@ -161,7 +161,9 @@ def _probe_facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += _training_facts(card, chosen)
     if isinstance(card.get("cross_fitted"), Mapping):
         about = card["cross_fitted"]
-        facts.append(("cross-fitted", f"layer {about.get('layer')}, {about.get('folds')} folds"))
+        also = " and likelihoods" if about.get("likelihoods") else ""
+        looks_at = f"layer {about.get('layer')}{also}"
+        facts.append(("cross-fitted", f"{looks_at}, {about.get('folds')} folds"))
     if "selection" in card:
         facts.append(("selection", json.dumps(card["selection"])[:600]))
     return facts

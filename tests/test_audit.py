@@ -321,6 +321,18 @@ def test_the_command_says_what_is_left_out(
     assert " total -" not in words.partition("each kind")[0]
 
 
+def test_a_flag_that_no_score_has_is_said(
+    use_in_audit: UseJudges, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_in_audit(scripted=lambda labels: ScriptedJudge(oracle))
+    arguments = ["audit", "--judge", "scripted", "--limit", "2"]
+    assert main(arguments) == 0
+    assert "no score has" not in capsys.readouterr().err
+    assert main([*arguments, "--flags", "off-task,of-task"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "no score has" in line]
+    assert said == ["inspector: --flags: no score has the flag of-task"]
+
+
 def test_correctness_of_a_criteria_file_is_audited(
     use_in_audit: UseJudges, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

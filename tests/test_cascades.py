@@ -155,6 +155,8 @@ def test_a_cheap_judge_without_confidence() -> None:
         ({"threshold": 1.5}, "needs a threshold from 0 to 1, not 1.5"),
         ({"threshold": float("nan")}, "needs a threshold from 0 to 1, not nan"),
         ({"threshold": 0.5, "audit": -0.1}, "'audit' must be from 0 to 1"),
+        ({"threshold": 0.5, "flags": "any,truncated"}, "must be any, none, or names, not 'any,tr"),
+        ({"threshold": 0.5, "flags": ""}, "must be any, none, or names, not ''"),
     ],
 )
 def test_options_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
@@ -313,6 +315,16 @@ def test_a_plan_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     earlier = [p for p in found["thresholds"] if p["threshold"] < found["chosen"]["threshold"]]
     assert earlier
     assert all(point["agreement"]["low"] < 0.9 for point in earlier)
+
+
+def test_flags_of_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = judged_file(tmp_path / "judged.jsonl")
+    assert plan(file, "--asked", "0.4", "--flags", "none") == 0
+    assert "no score has" not in capsys.readouterr().err
+    assert plan(file, "--asked", "0.4", "--flags", "nosuch") == 0
+    assert "inspector: --flags: no score has the flag nosuch" in capsys.readouterr().err
+    assert plan(file, "--asked", "0.4", "--flags", "any,nosuch") == 1
+    assert "must be any, none, or names, not 'any,nosuch'" in capsys.readouterr().err
 
 
 def test_plans_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

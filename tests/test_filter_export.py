@@ -117,6 +117,15 @@ def test_every_dropped_row_is_counted_with_its_reason(capsys: pytest.CaptureFixt
     assert "as good as the last one kept, but later in the file" in capsys.readouterr().out
 
 
+def test_a_flag_that_no_score_has_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    write("in.jsonl", *ROWS)
+    kept("--drop-flagged=other,off-task")
+    said = [line for line in capsys.readouterr().err.splitlines() if "no score has" in line]
+    assert said == ["inspector: --drop-flagged: no score has the flag other"]
+    kept("--drop-flagged")
+    assert "no score has" not in capsys.readouterr().err
+
+
 def test_a_total_needs_every_score_and_one_scale(capsys: pytest.CaptureFixture[str]) -> None:
     both = {"fluency": scored(2.0), "logicality": scored(3.0)}
     partly = {"fluency": scored(5.0), "logicality": missing("no idea")}

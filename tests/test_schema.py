@@ -257,6 +257,16 @@ def test_fields_of_a_stored_score_hold_what_they_should(name: str, value: object
         CriterionScore.from_json(row)
 
 
+def test_stored_probabilities_sum_to_1_up_to_rounding() -> None:
+    row = {"score": 3, "label": 3}
+    thirds = {"1": 0.3333, "2": 0.3333, "3": 0.3333}
+    stored = CriterionScore.from_json({**row, "probabilities": thirds})
+    assert stored.probabilities == {1: 0.3333, 2: 0.3333, 3: 0.3333}
+    for wrong in ({"3": 0.5}, {"3": 1.2}, {"2": 0.5, "3": 0.502}, {"2": -0.5, "3": 1.5}):
+        with pytest.raises(ValueError, match="0 or more and sum to 1"):
+            CriterionScore.from_json({**row, "probabilities": wrong})
+
+
 @pytest.mark.parametrize(
     "usage",
     [

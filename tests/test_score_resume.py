@@ -115,7 +115,9 @@ def test_ctrl_c_loses_at_most_a_chunk(folder: Path) -> None:
         command, env=environment(folder, DELAY="0.05"), stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not Path("out.jsonl").exists() and time.monotonic() < deadline:
+    out = Path("out.jsonl")
+    # There is a moment in which the file is there and holds nothing yet.
+    while not (out.exists() and out.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=60)

@@ -309,6 +309,15 @@ def test_rows_are_read_again(tmp_path: Path, name: str) -> None:
         (json.dumps(short("q", "r", 6)) + "\n", "the score 6 is outside the scale 1-5"),
         (json.dumps(judged("q", "r", {"j": score(3, 9)})) + "\n", "the label 9"),
         (json.dumps(judged("q", None, {"j": score(3)})) + "\n", "there are scores, but"),
+        (
+            json.dumps(judged("q", "r", {"j": score(3, probabilities={"3": 0.5})})) + "\n",
+            "probabilities must be 0 or more and sum to 1, not to 0.5000",
+        ),
+        (
+            json.dumps(judged("q", "r", {"j": score(3, probabilities={"2": -0.5, "3": 1.5})}))
+            + "\n",
+            "probabilities must be 0 or more",
+        ),
         (json.dumps(judged("q", "r", {"j": {"fluency": 3}})) + "\n", "must be an object, not 3"),
         (json.dumps(judged("q", "r", {"j": score(3, scale=[1, 3])})) + "\n", "the scale of"),
         (

@@ -172,6 +172,15 @@ def test_weights_that_do_not_fit_are_refused(pack: Path) -> None:
     assert "does not fit the base model" in refusal(pack)
 
 
+@pytest.mark.parametrize("version", [1, 4])
+def test_a_pack_of_probes_is_called_one(tmp_path: Path, version: int) -> None:
+    card = {"format_version": version, "language_model": {}, "criteria": {}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    message = refusal(tmp_path)
+    assert f"{tmp_path} is a pack of probes, not of a tuned judge" in message
+    assert "inspector:probes=FOLDER" in message
+
+
 def test_another_base_is_refused(pack: Path, tmp_path: Path, tiny_lm: Path) -> None:
     wider = write_encoder(tmp_path / "wider", hidden_size=16)
     assert "hidden_size 32" in refusal(pack, f"base={wider}")

@@ -116,3 +116,9 @@ def arguments(
         *("--criteria", str(criteria), "--folds", "2", "--epochs", "12", "--patience", "12"),
         *("--learning-rate", "0.01", "--batch-size", "8", "--device", "cpu", *more),
     ]
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    """Read the card of a pack."""
+    card: dict[str, Any] = json.loads((folder / "card.json").read_text())
+    return card

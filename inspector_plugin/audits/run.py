@@ -95,6 +95,7 @@ class Report:
         reasons: Why scores are missing, and how many.
         margin: How much lower nonsense has to be, in points of the total; None without totals.
         flags: The flags that count as a warning.
+        unseen: Those of them that no score has.
         asked: Number of scores asked for.
         given: Number of scores that the judge gave.
     """
@@ -108,6 +109,7 @@ class Report:
     reasons: Mapping[str, int]
     margin: float | None
     flags: tuple[str, ...]
+    unseen: tuple[str, ...]
     asked: int
     given: int
 
@@ -175,6 +177,7 @@ def report_of(
     left_out: dict[str, list[str]] = {}
     orderings, kinds = [], []
     scores = [score for judgement in judgements for score in judgement.scores.values()]
+    seen = {flag for score in scores for flag in score.flags}
     for kind in suite.kinds.values():
         of_kind = [row for row in rows if row.item.kind == kind.key]
         is_nonsense = kind.group == NONSENSE
@@ -194,6 +197,7 @@ def report_of(
         reasons=Counter(score.reason for score in scores if score.reason is not None),
         margin=next(filter(None, map(_margin, judgements)), None),
         flags=tuple(flags),
+        unseen=tuple(flag for flag in flags if flag not in seen),
         asked=len(scores),
         given=sum(score.score is not None for score in scores),
     )

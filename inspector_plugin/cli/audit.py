@@ -169,6 +169,8 @@ def _audit_suite(options: argparse.Namespace, spec: JudgeSpec) -> Audited:
                 flags=tuple(flags.listed(options.flags)),
                 cache=cache,
             )
+    # Those that count unless others are named need not occur.
+    flags.warn_of_unseen_flags("--flags", report.unseen, WARNING_FLAGS)
     return (
         suite_document(spec.name, suite, report),
         {"judge": about, **report_to_json(suite, report)},

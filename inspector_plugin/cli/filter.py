@@ -75,6 +75,9 @@ def run_filter(options: argparse.Namespace) -> int:
         min_confidence=options.min_confidence,
         dropped=options.drop_flagged,
     )
+    if options.drop_flagged is not None:
+        seen = table.flags_by(judge)
+        flags.warn_of_unseen_flags("--drop-flagged", options.drop_flagged.names, seen)
     made_by = {
         "inspector_plugin": __version__,
         "command": "filter",

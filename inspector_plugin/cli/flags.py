@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from inspector_plugin.agreement.bootstrap import MOST_RESAMPLES
 from inspector_plugin.data.files import require_output
+from inspector_plugin.data.text import plain
 from inspector_plugin.errors import OptionError
 from inspector_plugin.folders import expanded
 from inspector_plugin.judges.lager.options import LagerOptions
@@ -217,6 +218,12 @@ def add_drop_flagged_flag(parser: Parser) -> None:
         help="leave flagged scores out: --drop-flagged all of them, --drop-flagged=off-task those "
         "with one of some flags",
     )
+
+
+def warn_of_unseen_flags(flag: str, wanted: Iterable[str], seen: Collection[str]) -> None:
+    """Say which of the flags of scores that were named no score has."""
+    for name in sorted(set(wanted).difference(seen)):
+        print(plain(f"inspector: {flag}: no score has the flag {name}"), file=sys.stderr)
 
 
 def add_limit_flag(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from inspector_plugin.agreement.statistics import LABEL_STATISTICS
 from inspector_plugin.cli import flags
 from inspector_plugin.cli.judged_files import JudgedFiles, add_file_flags, read_judged_files
 from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.judges.cascade import ANY, NONE, doubted_flags
 from inspector_plugin.report.cascade_plan import PlannedCost, cascade_section
 from inspector_plugin.report.document import Document
 from inspector_plugin.report.printing import OUTPUT_FORMATS, print_document
@@ -71,7 +72,7 @@ def add_action(actions: flags.Commands[flags.Parser]) -> None:
     )
     parser.add_argument(
         "--flags",
-        default="any",
+        default=ANY,
         metavar="LIST",
         help="flags that the dear judge is asked for: any, none or names (default: any)",
     )
@@ -109,7 +110,7 @@ def run_plan_cascade(options: argparse.Namespace) -> int:
     if options.price is not None:
         cost = PlannedCost(options.scores or asked, options.price, options.cheap_price)
     chosen = _chosen(options, points, cost)
-    named_flags = "" if options.flags == "any" else f",flags={options.flags}"
+    named_flags = "" if options.flags == ANY else f",flags={options.flags}"
     members = "|".join(map(_member, (cheap, files.reference)))
     spec = f"cascade:of={members},threshold={chosen.threshold:g}{named_flags}"
     section = cascade_section(
@@ -208,9 +209,11 @@ def _pilot(files: JudgedFiles, cheap: str, chosen_flags: str) -> tuple[PilotScor
             f"The criteria have different scales ({', '.join(s.name for s in scales)}); plan for "
             "those of one scale with --criteria."
         )
-    names = flags.listed(chosen_flags)
-    any_flag = [None] if names == ["any"] else []
-    pilot = pilot_of(table, sides, any_flag if names in (["any"], ["none"]) else names)
+    names = sorted(doubted_flags(chosen_flags))
+    flags.warn_of_unseen_flags("--flags", names, {ANY, NONE} | table.flags_by(cheap))
+    pilot = pilot_of(
+        table, sides, [None if each == ANY else each for each in names if each != NONE]
+    )
     if pilot is None:
         raise DataError(f"{cheap} and {files.reference} have scored no response in common.")
     return pilot, asked

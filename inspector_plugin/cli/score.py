@@ -188,9 +188,7 @@ class _Figures:
     def warn_of_unknown_flags(self) -> None:
         """Say which flags that were to be left out no score has."""
         wanted = self._dropped.names if self._dropped is not None else ()
-        for name in sorted(set(wanted) - self._flags):
-            note = plain(f"inspector: --drop-flagged: no score has the flag {name}")
-            print(note, file=sys.stderr)
+        flags.warn_of_unseen_flags("--drop-flagged", wanted, self._flags)
 
 
 def _inputs(options: argparse.Namespace, stack: ExitStack) -> list[Path | InputFile]:

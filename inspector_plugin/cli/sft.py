@@ -22,7 +22,7 @@ from inspector_plugin.data.best_rows import choose_judge
 from inspector_plugin.data.files import locked, write_whole
 from inspector_plugin.data.jsonl import file_sha256, read_rows, text_field
 from inspector_plugin.data.score_table import read_score_table
-from inspector_plugin.errors import DataError, OptionError
+from inspector_plugin.errors import DataError, OptionError, count_of
 from inspector_plugin.report.tables import plain, print_tables
 from inspector_plugin.schema.criteria import TOTAL
 
@@ -79,6 +79,9 @@ def run_sft(options: argparse.Namespace) -> int:
     responses, left_out = read_responses(
         table, judge, options.by, options.drop_flagged, _tested(options, test)
     )
+    if options.drop_flagged is not None:
+        seen = table.flags_by(judge)
+        flags.warn_of_unseen_flags("--drop-flagged", options.drop_flagged.names, seen)
     texts = StudyTexts(responses, left_out, _gold(options))
     stored = None if options.overwrite else stored_encoding(options.out, plan, texts)
     encoding = stored or _encode(options, plan, texts)
@@ -194,9 +197,8 @@ def _encode(options: argparse.Namespace, plan: SftPlan, texts: StudyTexts) -> En
 def _tell_gold(options: argparse.Namespace, given: int, fit: int) -> None:
     """Say how many gold answers are left out; at least one has to be there."""
     if fit < given:
-        count = given - fit
-        note = f"inspector sft: --gold: {count} answers are longer than the context: left out"
-        print(note, file=sys.stderr)
+        answers = count_of(given - fit, "answer")
+        print(f"inspector sft: --gold: {answers} longer than the context left out", file=sys.stderr)
     if options.gold is not None and not fit:
         raise DataError(f"--gold {options.gold} holds no answer to measure the loss on.")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inspector_plugin.errors import DataError
 from inspector_plugin.schema.criteria import Scale
+from inspector_plugin.schema.stored_values import require_probabilities
 
 if TYPE_CHECKING:
     from inspector_plugin.data.score_table import ScoreColumn, Source
@@ -124,12 +125,9 @@ class RawColumn:
 def _probability(probabilities: Mapping[str, float], label: float) -> float:
     if label != label:  # there is no score
         return _NOTHING
-    probability = probabilities.get(str(label))
-    if probability is None:
-        return _NOTHING
-    if not 0 <= probability <= 1 + 1e-6:
-        raise ValueError(f"{probability!r:.60} is not a probability")
-    return probability if probability < 1 else 1.0
+    require_probabilities(probabilities.values())
+    probability = probabilities.get(str(label), _NOTHING)
+    return 1.0 if probability > 1 else probability
 
 
 def columns_of(

@@ -209,6 +209,11 @@ class ScoreTable:
         found = [*self.columns, *self._refused_columns()]
         return in_table_order(key for name, key in found if name == judge)
 
+    def flags_by(self, judge: str) -> frozenset[str]:
+        """The flags that a judge's scores have."""
+        columns = [column for (name, _), column in self.columns.items() if name == judge]
+        return frozenset(flag for each in columns for flags in each.flag_sets for flag in flags)
+
     def total_columns(self, judge: str, keys: Sequence[str] | None = None) -> list[ScoreColumn]:
         """The scores that make up a judge's total: all but whether the solution is right.
 

@@ -26,7 +26,7 @@ from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequ
 
 # Flags of scores by the second judge: why it was asked.
 UNSURE, FLAGGED, UNSCORED, AUDIT = "asked-unsure", "asked-flagged", "asked-unscored", "asked-audit"
-_ANY, _NONE = "any", "none"
+ANY, NONE = "any", "none"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CascadeOptions(MemberOptions):
         "required",
     )
     flags: str = option(
-        _ANY, "flags of the first judge's scores that the second is asked for: any, none or names"
+        ANY, "flags of the first judge's scores that the second is asked for: any, none or names"
     )
     audit: float = option(0.0, "share of responses that the second judge is asked for in any case")
     seed: int = option(0, "seed of the choice of these responses")
@@ -96,7 +96,7 @@ class CascadeJudge(JudgeOfMembers):
             raise OptionError(f"Option 'audit' must be from 0 to 1, not {options.audit:g}.")
         super().__init__("cascade", members, options.labels == "binary")
         self._threshold, self._audit, self._seed = options.threshold, options.audit, options.seed
-        self._flags = frozenset(name.strip() for name in options.flags.split(",") if name.strip())
+        self._flags = doubted_flags(options.flags)
 
     def judge_each(self, requests: Sequence[JudgeRequest]) -> JudgementGroups:
         """Hand over the judgements block by block, the first judge before the second."""
@@ -171,8 +171,8 @@ class CascadeJudge(JudgeOfMembers):
             )
         if score.probabilities[score.label] < self._threshold:
             return UNSURE
-        flagged = self._flags != {_NONE} and any(
-            self._flags == {_ANY} or flag in self._flags for flag in score.flags
+        flagged = self._flags != {NONE} and any(
+            self._flags == {ANY} or flag in self._flags for flag in score.flags
         )
         return FLAGGED if flagged else None
 
@@ -193,6 +193,24 @@ class CascadeJudge(JudgeOfMembers):
                 members={first_name: score, second_name: answer},
             )
         return Judgement(scores, added([first.usage, None if second is None else second.usage]))
+
+
+def doubted_flags(text: str) -> frozenset[str]:
+    """Read which flags of the first judge's scores the second is asked for.
+
+    Returns:
+        `ANY` or `NONE` alone, or names of flags.
+
+    Raises:
+        OptionError: If it is neither.
+    """
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names or (len(names) > 1 and names & {ANY, NONE}):
+        raise OptionError(
+            f"The flags that the second judge is asked for must be {ANY}, {NONE}, or names, not "
+            f"{text!r:.80}."
+        )
+    return names
 
 
 def is_chosen(request: JudgeRequest, share: float, seed: int) -> bool:

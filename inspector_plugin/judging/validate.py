@@ -17,10 +17,10 @@ from inspector_plugin.judging.judge import Judge
 from inspector_plugin.schema.criteria import BINARY, Criterion, Scale
 from inspector_plugin.schema.records import CriterionScore, Judgement, JudgeRequest
 from inspector_plugin.schema.rubrics import ItemVerdict
+from inspector_plugin.schema.stored_values import SUM_TOLERANCE
 from inspector_plugin.schema.usage import Usage
 
 _DIGITS = 4
-_SUM_TOLERANCE = 1e-3
 # Larger counts are no counts of this world.
 _MOST = 10**15
 BUG = "this is a bug in the judge"
@@ -162,7 +162,7 @@ class _Checked:
             raise self._fault("probabilities", f"not one for each label of {labels}")
         values = [self._number(given[label], "probabilities") for label in labels]
         total = math.fsum(values)
-        if min(values) < 0 or abs(total - 1) > _SUM_TOLERANCE:
+        if min(values) < 0 or abs(total - 1) > SUM_TOLERANCE:
             raise self._fault("probabilities", f"below 0, or not summing to 1 ({total:.4f})")
         return {label: round(value, _DIGITS) for label, value in zip(labels, values, strict=True)}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from inspector_plugin.agreement.bootstrap import Estimate
 from inspector_plugin.judges.tuned.plan import JUDGE
@@ -18,7 +18,6 @@ from inspector_plugin.schema.criteria import MAXIMUM_LABELS
 SURFACE = ("surface_counts", "surface_words")
 PROBE, CHANCE, DIFFERENCE = "nested_cross_validation", "chance", "above_surface"
 Matrix = tuple[tuple[int, ...], ...]
-_Form = TypeVar("_Form", list[Any], dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -165,14 +164,12 @@ def calibration(entry: Mapping[str, Any]) -> Calibration | None:
     found = entry.get("calibration")
     if not isinstance(found, Mapping):
         return None
-    bins = []
-    for row in _listed(found.get("reliability")):
-        values = [_number(value) for value in _listed(row)]
-        if len(values) == 3 and None not in values:
-            confidence, accuracy, count = (value or 0.0 for value in values)
-            bins.append(Bin(confidence, accuracy, int(count)))
+    bins = tuple(
+        Bin(confidence, accuracy, int(count))
+        for confidence, accuracy, count in _triples(found.get("reliability"))
+    )
     ece, bias, brier = (_number(found.get(name)) for name in ("ece", "ece_bias", "brier"))
-    return Calibration(ece, bias, brier, tuple(bins))
+    return Calibration(ece, bias, brier, bins)
 
 
 def sanity(card: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -186,16 +183,14 @@ def sanity(card: Mapping[str, Any]) -> dict[str, Estimate]:
 
 def coverage(card: Mapping[str, Any]) -> list[Kept]:
     """The curve of coverage against agreement, over all criteria."""
-    rows = [[_number(value) for value in _listed(row)] for row in _figure(card, "coverage", list)]
-    return [
-        Kept(*(value or 0.0 for value in row)) for row in rows if len(row) == 3 and None not in row
-    ]
+    return [Kept(*row) for row in _triples(_at(card, "figures", "coverage"))]
 
 
 def detection(card: Mapping[str, Any]) -> dict[str, Flagged]:
     """How many held-out responses get each flag, by kind of response."""
+    kinds = _at(card, "figures", "detection")
     found: dict[str, Flagged] = {}
-    for kind, each in _figure(card, "detection", dict).items():
+    for kind, each in kinds.items() if isinstance(kinds, Mapping) else ():
         names = ("off_task", "off_task_untrained", "unlike_training")
         shares = [_number(_at(each, name)) for name in names]
         if shares[0] is not None or shares[2] is not None:
@@ -218,12 +213,6 @@ def rankings(entry: Mapping[str, Any]) -> dict[str, Ranking]:
     if alone is not None:
         found["the author's name alone"] = Ranking(alone, None)
     return found
-
-
-def _figure(card: Mapping[str, Any], name: str, form: type[_Form]) -> _Form:
-    """A figure of the whole pack; an empty one where the card has none of that form."""
-    found = _at(card, "figures", name)
-    return found if isinstance(found, form) else form()
 
 
 def estimate_of(value: Any) -> Estimate | None:
@@ -250,6 +239,16 @@ def _at(value: Any, *names: str) -> Any:
 
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else []
+
+
+def _triples(value: Any) -> list[tuple[float, float, float]]:
+    """The rows of a listing that are three numbers; others are left out."""
+    found = []
+    for row in map(_listed, _listed(value)):
+        numbers = [number for number in map(_number, row) if number is not None]
+        if len(row) == len(numbers) == 3:
+            found.append((numbers[0], numbers[1], numbers[2]))
+    return found
 
 
 def _number(value: Any) -> float | None:

@@ -27,7 +27,13 @@ from inspector_plugin.schema.criteria_files import built_in_criterion
 from inspector_plugin.schema.old_names import also_takes
 from inspector_plugin.schema.roscoe import ROSCOE
 from inspector_plugin.schema.rubrics import ItemVerdict
-from inspector_plugin.schema.stored_values import number_in, object_in, text_in, texts_in
+from inspector_plugin.schema.stored_values import (
+    number_in,
+    object_in,
+    require_probabilities,
+    text_in,
+    texts_in,
+)
 from inspector_plugin.schema.usage import Usage
 
 FORMAT_VERSION = 2
@@ -190,9 +196,7 @@ class CriterionScore:
         return CriterionScore(
             score=None if row["score"] is None else number_in(row["score"]),
             label=row["label"],
-            probabilities=None
-            if probabilities is None
-            else {int(label): number_in(p) for label, p in probabilities.items()},
+            probabilities=None if probabilities is None else _probabilities(probabilities),
             reason=text_in(row.get("reason")),
             explanation=text_in(row.get("explanation")),
             flags=texts_in(row.get("flags", ())),
@@ -236,6 +240,13 @@ class CriterionScore:
 
 # The name that plugins for version 0.1 use.
 AspectScore = CriterionScore
+
+
+def _probabilities(stored: Mapping[str, Any]) -> dict[int, float]:
+    found = {int(label): number_in(p) for label, p in stored.items()}
+    if found:
+        require_probabilities(found.values())
+    return found
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 # Above all counts, seconds and scores that there are; more is damage.
 _MOST = 10**15
+# By how much a judge's probabilities may miss a sum of 1.
+SUM_TOLERANCE = 1e-3
+_ROUNDING = 5e-5  # of a value that is stored with four digits
 
 
 def number_in(value: Any) -> float:
@@ -55,3 +59,14 @@ def object_in(value: Any, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be an object, not {value!r:.40}")
     return value
+
+
+def require_probabilities(values: Collection[float]) -> None:
+    """Refuse numbers that are not the probabilities of all labels, rounded to four digits or not.
+
+    Raises:
+        ValueError: If one is below 0, or they do not sum to 1.
+    """
+    total = math.fsum(values)
+    if min(values) < 0 or not abs(total - 1) <= SUM_TOLERANCE + _ROUNDING * len(values):
+        raise ValueError(f"probabilities must be 0 or more and sum to 1, not to {total:.4f}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inspector_plugin.data.files import read_json
 from inspector_plugin.data.shapes import (
     anything,
     choice,
@@ -17,6 +18,7 @@ from inspector_plugin.data.shapes import (
     text,
     whole,
 )
+from inspector_plugin.errors import PackError
 from inspector_plugin.judges import packs
 from inspector_plugin.judges.packs import CARD
 from inspector_plugin.judges.tuned.plan import (
@@ -72,10 +74,28 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Read the card in a pack's folder; the weights are not looked at.
 
     Raises:
-        PackError: If there is none, it is not JSON, incomplete, or of a newer format.
+        PackError: If there is none, it is not JSON, incomplete, of a newer format, or of probes.
     """
     missing = f"There is no pack of a tuned judge in {folder}: {CARD} is missing."
-    return packs.read_card(folder, FORMAT_VERSION, missing, check_card)
+    try:
+        return packs.read_card(folder, FORMAT_VERSION, missing, check_card)
+    except PackError as error:
+        if _is_of_probes(folder):
+            raise PackError(
+                f"{folder} is a pack of probes, not of a tuned judge; use inspector:probes=FOLDER, "
+                "with the folder that holds the packs of all models."
+            ) from error
+        raise
+
+
+def _is_of_probes(folder: Path) -> bool:
+    """Whether a card is one of probes: it names a language model and criteria, but no kind."""
+    try:
+        card = read_json(folder / CARD)
+    except (OSError, ValueError):
+        return False
+    fields = {"language_model", "criteria", "kind"}
+    return isinstance(card, dict) and fields & card.keys() == fields - {"kind"}
 
 
 def check_card(card: Mapping[str, Any]) -> None:

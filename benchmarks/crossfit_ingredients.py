@@ -4,8 +4,8 @@
 
 FOLDER holds reference/{gsm8k.deepseek-v3.jsonl,gpqa.deepseek-v3.jsonl.gz}. Probes are fitted in the
 five folds of `inspector crossfit` at one strength; log loss is that at the best temperature of each
-criterion. "Labels changed": the share of labels that a solution in another style gets otherwise.
-Without intervals: by figures like these the method was chosen.
+criterion. "Labels changed": the share of labels that a solution laid out in another way, in the
+same words, gets otherwise. Without intervals: by figures like these the method was chosen.
 """
 
 from __future__ import annotations
@@ -15,30 +15,24 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from crossfit_texts import STRENGTH, scored_data_sets
 from scipy.stats import spearmanr
 
-from inspector_plugin.data.scored_rows import read_scored
-from inspector_plugin.judges.inspector.crossfit_data import TrainingData, training_data
+from inspector_plugin.judges.inspector.crossfit_data import Ints, TrainingData, training_data
 from inspector_plugin.judges.inspector.crossfit_probes import ScoreProbes, least_loss
 from inspector_plugin.judges.inspector.figures import macro_f1
 from inspector_plugin.judges.inspector.inputs import Reading
+from inspector_plugin.judges.inspector.linear import Array
 from inspector_plugin.judges.inspector.response_forms import SOLUTION
-from inspector_plugin.judges.inspector.styles import STYLES, restyle
-from inspector_plugin.judges.inspector.training_texts import FOLDS, TrainingText, scored_texts
+from inspector_plugin.judges.inspector.styles import LAID_OUT, restyle
+from inspector_plugin.judges.inspector.training_texts import FOLDS, TrainingText
 from inspector_plugin.lm.feature_store import FeatureStore
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
-STRENGTH, SOURCES = 0.005, 120
-FILES = {
-    "gsm8k": "reference/gsm8k.deepseek-v3.jsonl",
-    "gpqa": "reference/gpqa.deepseek-v3.jsonl.gz",
-}
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Array = np.ndarray[Any, np.dtype[np.float64]]
+SOURCES = 120
 
 
 def main() -> None:
@@ -51,8 +45,7 @@ def main() -> None:
         print(f"\nResponses read {'as they are' if form is None else 'in one form'}\n")
         print("| data, labels | common share | macro F1 | log loss | Spearman | labels changed |")
         print("| --- | --- | --- | --- | --- | --- |")
-        for dataset, name in FILES.items():
-            texts = scored_texts(dataset, read_scored(folder / name, ROSCOE))
+        for dataset, texts in scored_data_sets(folder):
             made = restyled(texts)
             copies = {len(texts) + number: source for number, (source, _) in enumerate(made)}
             texts += [text for _, text in made]
@@ -67,13 +60,13 @@ def main() -> None:
 
 
 def restyled(texts: list[TrainingText]) -> list[tuple[int, TrainingText]]:
-    """Some solutions in every style that they allow, each with the place of its source."""
+    """Some solutions laid out in other ways, each with the place of its source."""
     found = []
     for number in random.Random(0).sample(range(len(texts)), SOURCES):
         text = texts[number]
-        for style in STYLES:
+        for style in LAID_OUT:
             response = restyle(text.response, style, random.Random(f"{style}/{text.response}"))
-            if response is not None and style != "equations_only":
+            if response is not None:
                 found.append((number, replace(text, response=response, kind=style, scores={})))
     return found
 

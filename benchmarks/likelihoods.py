@@ -14,37 +14,26 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from crossfit_texts import STRENGTH, scored_data_sets
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from inspector_plugin.agreement.bootstrap import Estimate, estimate, resamples_of
 from inspector_plugin.data.jsonl import read_rows
-from inspector_plugin.data.scored_rows import read_scored
 from inspector_plugin.judges.inspector.crossfit_correctness import CorrectnessProbes
-from inspector_plugin.judges.inspector.crossfit_data import TrainingData, training_data
+from inspector_plugin.judges.inspector.crossfit_data import Ints, TrainingData, training_data
 from inspector_plugin.judges.inspector.crossfit_probes import ScoreProbes
 from inspector_plugin.judges.inspector.figures import macro_f1
 from inspector_plugin.judges.inspector.inputs import Reading
-from inspector_plugin.judges.inspector.training_texts import (
-    FOLDS,
-    SOLUTIONS,
-    other_texts,
-    scored_texts,
-)
+from inspector_plugin.judges.inspector.linear import Array
+from inspector_plugin.judges.inspector.training_texts import FOLDS, SOLUTIONS, other_texts
 from inspector_plugin.lm.feature_store import FeatureStore
 from inspector_plugin.lm.loading import load_language_model
-from inspector_plugin.schema.roscoe import ROSCOE, ROSCOE_KEYS
+from inspector_plugin.schema.roscoe import ROSCOE_KEYS
 
-STRENGTH, RESAMPLES, SEED = 0.005, 1000, 0
-FILES = {
-    "gsm8k": "reference/gsm8k.deepseek-v3.jsonl",
-    "gpqa": "reference/gpqa.deepseek-v3.jsonl.gz",
-}
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+RESAMPLES, SEED = 1000, 0
 
 
 def main() -> None:
@@ -56,8 +45,7 @@ def main() -> None:
     reading = Reading(2 * language_model.layers // 3, language_model.layers - 1)
     print("| figure | states and counts | likelihoods as well | difference |")
     print("| --- | --- | --- | --- |")
-    for dataset, name in FILES.items():
-        texts = scored_texts(dataset, read_scored(folder / name, ROSCOE))
+    for dataset, texts in scored_data_sets(folder):
         both = training_data(texts, language_model, reading, FeatureStore())
         for labels in ("multiclass", "binary"):
             compare_scores(both, dataset, labels)

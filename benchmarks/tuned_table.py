@@ -40,7 +40,7 @@ from inspector_plugin.lm.loading import load_language_model
 from inspector_plugin.report.tables import interval, share
 from inspector_plugin.schema.criteria import BINARY, LABELS, MULTICLASS
 from inspector_plugin.schema.records import CriterionScore, JudgeRequest
-from inspector_plugin.schema.roscoe import ROSCOE_KEYS
+from inspector_plugin.schema.roscoe import in_table_order
 
 FILES = {"gsm8k": "gsm8k.deepseek-v3.jsonl", "gpqa": "gpqa.deepseek-v3.jsonl.gz"}
 SCALES = dict(zip(LABELS, (MULTICLASS, BINARY), strict=True))
@@ -113,8 +113,7 @@ def plain_values(found: Estimate | None) -> dict[str, float | None]:
 
 def keys(rows: Sequence[ScoredRow]) -> list[str]:
     """The criteria of rows, in the usual order."""
-    present = {row.criterion.key for row in rows}
-    return [key for key in ROSCOE_KEYS if key in present]
+    return in_table_order(row.criterion.key for row in rows)
 
 
 def card_figures(card: Mapping[str, Any], names: Sequence[str], asked: Sequence[str]) -> Figures:

@@ -18,7 +18,7 @@ from inspector_plugin.errors import PackError
 from inspector_plugin.judges.inspector.calibration import calibration, coverage_curve
 from inspector_plugin.judges.inspector.crossfit import CriterionModel, CrossFitted, Hurdle
 from inspector_plugin.judges.inspector.crossfit_data import TrainingData, layout_of
-from inspector_plugin.judges.inspector.crossfit_familiarity import fit_familiarity
+from inspector_plugin.judges.inspector.crossfit_familiarity import Familiarities
 from inspector_plugin.judges.inspector.crossfit_packs import ARRAYS, write_cross_fitted
 from inspector_plugin.judges.inspector.crossfit_training import (
     Fits,
@@ -194,6 +194,19 @@ def test_correctness_is_learnt_from_the_data_sets_own_solutions_where_there_are_
     np.testing.assert_allclose(found.weights, own.weights)
 
 
+def test_a_text_of_two_problems_is_left_out_with_the_fold_of_either() -> None:
+    one, other = made_data().texts[:2]
+    folds = [fold_of(text.problems[0]) for text in (one, other)]
+    assert folds[0] != folds[1]
+    both = replace(one, problems=(*one.problems, *other.problems))
+    data = TrainingData((one, other, both), Inputs(np.empty((0, 0)), (), ()))
+    assert data.without(frozenset({folds[0]})).tolist() == [False, True, False]
+    assert data.without(frozenset({folds[1]})).tolist() == [True, False, False]
+    assert data.without(frozenset(folds)).tolist() == [False] * 3
+    assert data.without(frozenset(range(5)) - set(folds)).tolist() == [True] * 3
+    assert data.without(frozenset()).tolist() == [True] * 3
+
+
 def test_short_solutions_are_not_unlike_training_where_others_were_restyled() -> None:
     data = made_data()
     scored = [text.scores for text in data.texts if text.scores]
@@ -208,11 +221,11 @@ def test_short_solutions_are_not_unlike_training_where_others_were_restyled() ->
     whole = TrainingData(texts, inputs)
     fold = frozenset({int(whole.folds[0])})
     rows = np.flatnonzero((whole.folds == whole.folds[0]) & whole.restyled)
-    familiar = fit_familiarity(whole, "tiny", fold)
+    familiar = Familiarities(whole).model("tiny", fold)
     assert (familiar.excess(inputs.part(rows)) > 1).mean() < 0.2
     real = np.flatnonzero(~whole.restyled)
     without = TrainingData(tuple(texts[n] for n in real), inputs.part(real))
-    strict = fit_familiarity(without, "tiny", fold)
+    strict = Familiarities(without).model("tiny", fold)
     assert (strict.excess(inputs.part(rows)) > 1).all()
 
 

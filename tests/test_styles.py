@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from inspector_plugin.judges.inspector.styles import STYLES, restyle, words_of
+from inspector_plugin.judges.inspector.arithmetic.number_words import number_in_words
+from inspector_plugin.judges.inspector.styles import STYLES, restyle
 from inspector_plugin.judges.inspector.training_texts import (
     ATTEMPT,
     PAIRS,
@@ -74,7 +75,7 @@ def test_what_each_style_keeps() -> None:
     ],
 )
 def test_numbers_in_words(number: int, words: str) -> None:
-    assert words_of(number) == words
+    assert number_in_words(number) == words
 
 
 @pytest.mark.parametrize("style", STYLES)

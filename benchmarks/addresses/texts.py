@@ -20,23 +20,17 @@ def read_slots() -> dict[str, list[str]]:
     return slots
 
 
-def made_sentences(file: str, each: int, seed: int) -> dict[str, str]:
-    """Sentences made from each template of a file.
+def made_sentences(file: str, each: int, seed: int) -> list[str]:
+    """The different sentences made from the templates of a file.
 
     Args:
         file: Name of a list of templates.
         each: How many are drawn from a template; the same one counts once.
         seed: Seed of the draws.
-
-    Returns:
-        Template by sentence.
     """
     lots, slots = random.Random(seed), read_slots()
-    return {
-        made_sentence(template, slots, lots): template
-        for template in _lines(file)
-        for _ in range(each)
-    }
+    made = (made_sentence(line, slots, lots) for line in _lines(file) for _ in range(each))
+    return list(dict.fromkeys(made))
 
 
 def made_sentence(template: str, slots: dict[str, list[str]], lots: random.Random) -> str:
@@ -49,8 +43,7 @@ def made_sentence(template: str, slots: dict[str, list[str]], lots: random.Rando
         one = lots.choice(choice[1].split("|")) if "|" in choice[1] else f"\0{choice[1]}\1"
         text = text[: choice.start()] + one + text[choice.end() :]
     text = text.replace("\0", "(").replace("\1", ")").replace("\\n", "\n")
-    text = " ".join(text.split(" ")).strip()
-    text = re.sub(r" {2,}", " ", text).replace(" ,", ",")
+    text = re.sub(r" {2,}", " ", text.strip()).replace(" ,", ",")
     return text[:1].upper() + text[1:] if lots.random() < 0.8 else text
 
 

@@ -177,8 +177,9 @@ def _require_labels(texts: Sequence[TrainingText], plans: Sequence[PackPlan]) ->
     from inspector_plugin.judges.inspector.inputs import Inputs
 
     unread = TrainingData(tuple(texts), Inputs(np.empty((0, 0)), (), ()))
+    shared: Fits | None = None
     for plan in plans:
-        Fits(unread, plan)
+        shared = Fits(unread, plan, shared)
 
 
 def _fit_pack(

@@ -16,7 +16,7 @@ from torch import Tensor
 from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.loading import LanguageModel
 from inspector_plugin.lm.plan import LIKELIHOODS
-from inspector_plugin.lm.unembedding import unembed
+from inspector_plugin.lm.unembedding import unembed, unknown_head
 
 # The logits of so many tokens over a whole vocabulary are in memory at once: more do not fit into a
 # processor's cache, and take twice the time.
@@ -55,8 +55,9 @@ def token_likelihoods(
         first = max(start, 1)
         if end <= first:
             raise ModelError("A span whose likelihood is wanted holds no token but a first one.")
-        targets = torch.tensor(ids[first:end], device=states.device)
-        rows.append(_summary(language_model, *_predicted(language_model, row, first, targets)))
+        own = list(ids[first:end])
+        texts = language_model.tokenizer.batch_decode([[token] for token in own])
+        rows.append(_summary(texts, *_predicted(language_model, row[first - 1 : end - 1], own)))
     return torch.stack(rows)
 
 
@@ -74,42 +75,33 @@ def require_own_logits(language_model: LanguageModel) -> None:
         found = unembed(language_model, output.hidden_states[-1])
     tolerance = 1e-3 * float(output.logits.abs().max())
     if not torch.allclose(found.float(), output.logits.float(), rtol=0, atol=tolerance):
-        raise ModelError(
-            f"Language model {language_model.name!r} ({type(language_model.model).__name__}) turns "
-            "hidden states into logits in a way that is not known here; choose another model."
-        )
+        raise unknown_head(language_model)
     _checked.add(language_model)
 
 
 def _predicted(
-    language_model: LanguageModel, states: Tensor, first: int, targets: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each token: itself, its log-probability, whether it is the likeliest, the entropy."""
+    language_model: LanguageModel, before: Tensor, tokens: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each token, from the state before it: log-probability, whether the likeliest, entropy."""
+    targets = torch.tensor(tokens, device=before.device)
     parts = []
     for start in range(0, len(targets), _TOKENS_AT_ONCE):
-        own = targets[start : start + _TOKENS_AT_ONCE]
-        before = first - 1 + start
+        chunk = slice(start, start + _TOKENS_AT_ONCE)
+        own = targets[chunk]
         with torch.inference_mode():
-            logits = unembed(language_model, states[before : before + len(own)]).float()
+            logits = unembed(language_model, before[chunk]).float()
             logits -= logits.amax(dim=-1, keepdim=True)
             of_token = logits.gather(1, own[:, None])[:, 0]
             odds = logits.exp()
             total = odds.sum(dim=-1)
             entropy = total.log() - torch.linalg.vecdot(odds, logits) / total
             parts.append((of_token - total.log(), (of_token == 0).float(), entropy))
-    logs_of_tokens, likeliest, entropies = (torch.cat(each) for each in zip(*parts, strict=True))
-    return targets, logs_of_tokens, likeliest, entropies
+    logs, likeliest, entropies = (torch.cat(each) for each in zip(*parts, strict=True))
+    return logs, likeliest, entropies
 
 
-def _summary(
-    language_model: LanguageModel,
-    tokens: Tensor,
-    logs: Tensor,
-    likeliest: Tensor,
-    entropies: Tensor,
-) -> Tensor:
+def _summary(texts: Sequence[str], logs: Tensor, likeliest: Tensor, entropies: Tensor) -> Tensor:
     """The numbers of `LIKELIHOODS`. Without any digit, all tokens stand for those with one."""
-    texts = language_model.tokenizer.batch_decode([[token] for token in tokens.tolist()])
     has_digit = torch.tensor([any(map(str.isdigit, text)) for text in texts], device=logs.device)
     at_digits = has_digit if has_digit.any() else torch.ones_like(has_digit)
     levels = torch.tensor([0.05, 0.1, 0.25], device=logs.device)

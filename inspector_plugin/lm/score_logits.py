@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.batches import OnFault
 from inspector_plugin.lm.forward import FloatArray, pooled_features
 from inspector_plugin.lm.loading import LanguageModel
@@ -20,7 +19,7 @@ from inspector_plugin.lm.number_format import DTYPES
 from inspector_plugin.lm.observing import decoder_of
 from inspector_plugin.lm.plan import EMBEDDING, Feature, ForwardPlan
 from inspector_plugin.lm.tokens import ALL, Encoding
-from inspector_plugin.lm.unembedding import scaled
+from inspector_plugin.lm.unembedding import scaled, unknown_head
 
 # Relative to the largest logit; bfloat16 keeps 8 bits, which the sum over the hidden size spends.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -147,7 +146,4 @@ def _require_own_logits(
     theirs = vocabulary[list(score_ids)]
     tolerance = _TOLERANCE[language_model.dtype] * float(np.abs(vocabulary).max())
     if not np.allclose(ours, theirs, rtol=0, atol=tolerance):
-        raise ModelError(
-            f"Language model {language_model.name!r} ({type(language_model.model).__name__}) turns "
-            "hidden states into logits in a way that is not known here; choose another model."
-        )
+        raise unknown_head(language_model)

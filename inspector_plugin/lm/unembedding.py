@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inspector_plugin.errors import ModelError
 from inspector_plugin.lm.loading import LanguageModel
 
 
@@ -28,9 +29,19 @@ def scaled(logits: Tensor, config: Any) -> Tensor:
     """Scale logits and cap them softly, as a model's configuration says."""
     # Cohere and Falcon-H1 multiply by the one, Granite divides by the other.
     multiplier = _number(config, "logit_scale") * _number(config, "lm_head_multiplier")
-    logits = logits * (multiplier / _number(config, "logits_scaling"))
+    factor = multiplier / _number(config, "logits_scaling")
+    if factor != 1:  # for most models it is, and the logits are many
+        logits = logits * factor
     softcap = getattr(config, "final_logit_softcapping", None)
     return torch.tanh(logits / softcap) * softcap if softcap else logits
+
+
+def unknown_head(language_model: LanguageModel) -> ModelError:
+    """Say that what `unembed` or `scaled` gives is not what the model itself does."""
+    return ModelError(
+        f"Language model {language_model.name!r} ({type(language_model.model).__name__}) turns "
+        "hidden states into logits in a way that is not known here; choose another model."
+    )
 
 
 def _number(config: Any, name: str) -> float:

@@ -46,9 +46,17 @@ class TrainingData:
         """The fold of each text's own problem, [texts]."""
         return np.array([fold_of(text.problems[0], FOLDS) for text in self.texts])
 
+    @cached_property
+    def _folds_held(self) -> Bools:
+        """Of which folds each text holds a problem, [texts, folds]."""
+        held = np.zeros((len(self.texts), FOLDS), dtype=bool)
+        for row, text in zip(held, self.texts, strict=True):
+            row[list(text.folds)] = True
+        return held
+
     def without(self, excluded: Excluded) -> Bools:
         """Which texts hold no problem of some folds, [texts]."""
-        return np.array([not (text.folds & excluded) for text in self.texts])
+        return np.logical_not(self._folds_held[:, list(excluded)].any(axis=1))
 
     @cached_property
     def real(self) -> Bools:

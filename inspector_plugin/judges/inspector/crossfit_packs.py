@@ -130,7 +130,7 @@ def read_cross_fitted(folder: Path, card: Mapping[str, Any]) -> dict[str, CrossF
         for each in criteria
     }
     chains = tuple(
-        _read_chain(arrays, str(fold), hidden_size, reading.counted, labels)
+        _read_chain(arrays, str(fold), hidden_size, reading.counted_width, labels)
         for fold in range(about["folds"])
     )
     models = CrossFitted(reading, chains, frozenset(about["known_problems"]))

@@ -23,7 +23,7 @@ from inspector_plugin.judges.inspector.crossfit_calibration import (
 )
 from inspector_plugin.judges.inspector.crossfit_correctness import CorrectnessProbes
 from inspector_plugin.judges.inspector.crossfit_data import Bools, Excluded, Ints, TrainingData
-from inspector_plugin.judges.inspector.crossfit_familiarity import fit_familiarity
+from inspector_plugin.judges.inspector.crossfit_familiarity import Familiarities
 from inspector_plugin.judges.inspector.crossfit_hurdles import Hurdles
 from inspector_plugin.judges.inspector.crossfit_probes import ScoreProbes
 from inspector_plugin.judges.inspector.linear import Array
@@ -62,14 +62,15 @@ class Fits:
     Args:
         data: The texts.
         plan: Which pack they are for.
-        shared: Fits of the same texts for another pack, whose hurdles and probes of correctness
-            are the same.
+        shared: Fits of the same texts for another pack, whose hurdles, familiarities and probes of
+            correctness are the same.
         advance: Called after each chain.
 
     Attributes:
         data: The texts.
         plan: Which pack they are for.
         hurdles: The hurdles.
+        familiarities: What is like the responses of a data set.
         correctness: The probes of correctness.
     """
 
@@ -82,6 +83,7 @@ class Fits:
     ) -> None:
         self.data, self.plan, self._advance = data, plan, advance
         self.hurdles: Hurdles = shared.hurdles if shared else Hurdles(data)
+        self.familiarities: Familiarities = shared.familiarities if shared else Familiarities(data)
         self.correctness: CorrectnessProbes = (
             shared.correctness if shared else CorrectnessProbes(data)
         )
@@ -141,7 +143,7 @@ class Fits:
         """What flags a response, without some folds."""
         dataset = self.plan.dataset
         attempt = self.hurdles.attempt(excluded, dataset)
-        return attempt, fit_familiarity(self.data, dataset, excluded)
+        return attempt, self.familiarities.model(dataset, excluded)
 
     def _calibration(self, excluded: Excluded, strength: float) -> tuple[float, dict[str, float]]:
         """Temperature, and each criterion's tilt, measured on folds held out."""

@@ -75,7 +75,7 @@ class Reading:
         return (*self.states, *self.likelihoods)
 
     @property
-    def counted(self) -> int:
+    def counted_width(self) -> int:
         """How many numbers stand beside the states: likelihoods and text features."""
         return len(self.likelihoods) * len(LIKELIHOODS) + len(TEXT_FEATURES)
 
@@ -123,7 +123,7 @@ class Inputs:
         """[rows, 44]; see `text_features`."""
         return text_features(self.questions, self.responses)
 
-    @property
+    @cached_property
     def counted(self) -> Array:
         """What stands beside the states: likelihoods, if there are any, and text features."""
         return self.text if self.likelihoods is None else np.hstack([self.likelihoods, self.text])

@@ -1,7 +1,8 @@
 """Real solutions in other styles: what they say stays the same, how they are written changes.
 
-They are attempts like the real ones, and keep the flags from going by style. The forms and words
-are this module's own: none stems from the sanity suite, which only measures.
+They are attempts like the real ones, and as good as these as far as their style takes nothing away:
+neither flags nor scores should go by style. The forms and words are this module's own: none stems
+from the sanity suite, which only measures.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from inspector_plugin.judges.inspector.arithmetic import check_arithmetic, final_answer
+from inspector_plugin.judges.inspector.arithmetic.number_words import number_in_words
 
 _ENDINGS = ("{}", "= {}", "Result: {}", "A: {}", "So {}.", "**{}**")
 _HEADINGS = ("## Working", "### Computation", "**Calculation**", "# Approach")
@@ -30,12 +32,6 @@ _LANGUAGES = (
     ("Prima calcoliamo", "Poi abbiamo", "Quindi la risposta è"),
     ("Primeiro calculamos", "Depois temos", "Portanto, a resposta é"),
 )
-_ONES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
-    "nineteen",
-)
-_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z$\\(])")
 
 
@@ -56,12 +52,11 @@ def restyle(response: str, style: str, rng: random.Random) -> str | None:
 
 def _equations(response: str, rng: random.Random) -> str | None:
     """Equations alone, one a line or one after another, and the answer."""
-    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
-    answer = final_answer(response)
+    equations, answer = _calculation(response)
     if not equations or answer is None:
         return None
     between = rng.choice(("\n", "\n", "; ", ", "))
-    return between.join([*equations, rng.choice(_ENDINGS).format(answer.text)])
+    return between.join([*equations, rng.choice(_ENDINGS).format(answer)])
 
 
 def _paragraph(response: str, rng: random.Random) -> str | None:
@@ -90,20 +85,8 @@ def _in_words(response: str, rng: random.Random) -> str | None:
     """Whole numbers, and the signs between them, in words."""
     if len(_NUMBER.findall(response)) < 2:
         return None
-    spelt = _NUMBER.sub(lambda number: words_of(int(number[0])), " ".join(response.split()))
+    spelt = _NUMBER.sub(lambda number: number_in_words(int(number[0])), " ".join(response.split()))
     return _SIGN.sub(lambda sign: f" {_SIGNS[sign[1]]} ", spelt)
-
-
-def words_of(number: int) -> str:
-    """A whole number from 0 to 9999 in words."""
-    if number < len(_ONES):
-        return _ONES[number]
-    if number < 100:
-        tens, ones = divmod(number, 10)
-        return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
-    size, name = (100, "hundred") if number < 1000 else (1000, "thousand")
-    count, rest = divmod(number, size)
-    return f"{words_of(count)} {name}" + (f" {words_of(rest)}" if rest else "")
 
 
 def _questions(response: str, rng: random.Random) -> str | None:
@@ -117,8 +100,7 @@ def _questions(response: str, rng: random.Random) -> str | None:
 
 def _table(response: str, rng: random.Random) -> str | None:
     """A row for each equation, and the answer below."""
-    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
-    answer = final_answer(response)
+    equations, answer = _calculation(response)
     if not equations or answer is None:
         return None
     head = rng.choice((("step", "result"), ("calculation", "value"), ("", "amount")))
@@ -127,18 +109,17 @@ def _table(response: str, rng: random.Random) -> str | None:
         left, _, right = equation.rpartition("=")
         rows.append((left.strip(), right.strip()))
     table = "\n".join(f"| {left} | {right} |" for left, right in rows)
-    return f"{table}\n\n{rng.choice(_ENDINGS).format(answer.text)}"
+    return f"{table}\n\n{rng.choice(_ENDINGS).format(answer)}"
 
 
 def _other_language(response: str, rng: random.Random) -> str | None:
     """The equations, joined by words of another language."""
-    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
-    answer = final_answer(response)
+    equations, answer = _calculation(response)
     if not equations or answer is None:
         return None
     first, then, last = rng.choice(_LANGUAGES)
     steps = [f"{first} {equations[0]}.", *(f"{then} {each}." for each in equations[1:])]
-    return rng.choice((" ", "\n")).join([*steps, f"{last} {answer.text}."])
+    return rng.choice((" ", "\n")).join([*steps, f"{last} {answer}."])
 
 
 def _ending(response: str, rng: random.Random) -> str | None:
@@ -146,6 +127,13 @@ def _ending(response: str, rng: random.Random) -> str | None:
     steps = _sentences(response)
     kept = rng.choice((1, 2))
     return " ".join(steps[-kept:]) if len(steps) > kept else None
+
+
+def _calculation(response: str) -> tuple[list[str], str | None]:
+    """The equations of a solution, each in one line, and its answer, if it has any."""
+    equations = [" ".join(each.text.split()) for each in check_arithmetic(response).equations]
+    answer = final_answer(response)
+    return equations, None if answer is None else answer.text
 
 
 def _sentences(response: str) -> list[str]:
@@ -170,10 +158,9 @@ STYLES: Mapping[str, Callable[[str, random.Random], str | None]] = {
     "other_language": _other_language,
     "ending_alone": _ending,
 }
+# Styles that say the same in the same words.
+LAID_OUT = ("one_paragraph", "list_of_steps", "sentence_a_line")
 # Styles that leave all as good as it was; and those of which only what is said stays as good: they
 # show less, or read worse.
-AS_GOOD = (
-    *("one_paragraph", "list_of_steps", "sentence_a_line"),
-    *("numbers_in_words", "questions_and_answers"),
-)
+AS_GOOD = (*LAID_OUT, "numbers_in_words", "questions_and_answers")
 AS_RIGHT = (*AS_GOOD, "equations_only", "table_of_equations", "other_language")

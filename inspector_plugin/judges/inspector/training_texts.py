@@ -173,7 +173,7 @@ def pair_texts(dataset: str, rows: Sequence[Mapping[str, Any]]) -> list[Training
 
 
 def restyled_texts(real: Sequence[TrainingText], most: int, seed: int) -> list[TrainingText]:
-    """Write faultless solutions in other styles: attempts, whatever else they may be.
+    """Write faultless solutions in other styles: as good as far as a style takes nothing away.
 
     Args:
         real: Real responses of one origin.

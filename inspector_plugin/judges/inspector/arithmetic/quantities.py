@@ -13,18 +13,16 @@ from inspector_plugin.judges.inspector.arithmetic.equations import (
     ArithmeticReport,
     check_arithmetic,
 )
+from inspector_plugin.judges.inspector.arithmetic.number_words import ONES, TENS
 from inspector_plugin.judges.inspector.arithmetic.tokens import (
     ANNOTATION,
     NUMBER_PATTERN,
     number_value,
 )
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-_ONES += " fifteen sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _NUMBER_WORDS: dict[str, Fraction] = {
-    **{word: Fraction(n) for n, word in enumerate(_ONES.split())},
-    **{word: Fraction(20 + 10 * n) for n, word in enumerate(_TENS.split())},
+    **{word: Fraction(n) for n, word in enumerate(ONES)},
+    **{word: Fraction(20 + 10 * n) for n, word in enumerate(TENS)},
     "dozen": Fraction(12),
     "hundred": Fraction(100),
     "half": Fraction(1, 2),
